@@ -1,0 +1,57 @@
+# Two commands for a start: `make chat` and `make test`. PYTHON=/path/to/python3.12 chooses the
+# Python that .venv is made with; otherwise python3, python3.12 or python3.11, whichever fits.
+
+ifeq ($(origin PYTHON),undefined)
+PYTHON := python3
+INSTALL := $(PYTHON) scripts/install.py
+else
+INSTALL := $(PYTHON) scripts/install.py --strict
+endif
+IN_VENV := .venv/bin/python
+PYTEST := $(IN_VENV) -m pytest
+
+.PHONY: help chat test check format test-slow test-browser env-train clean
+
+help:
+	@echo "make chat          install what is needed and start the chat page on 127.0.0.1:7860"
+	@echo "make test          install the test packages too and run the fast suite"
+	@echo "make check         ruff, ruff format --check, mypy --strict on catalog, tools, agent"
+	@echo "make format        let ruff sort imports and format"
+	@echo "make test-slow     the tests marked slow"
+	@echo "make test-browser  the page in a real Chromium (/usr/bin/chromium)"
+	@echo "make env-train     add the packages of training/"
+	@echo "make clean         remove .venv and caches; conversations are kept"
+
+chat:
+	@$(INSTALL) runtime
+	@$(IN_VENV) app.py
+
+test:
+	@$(INSTALL) runtime test
+	$(PYTEST) -m "not slow and not browser"
+
+check:
+	@$(INSTALL) runtime test
+	$(IN_VENV) -m ruff check .
+	$(IN_VENV) -m ruff format --check .
+	$(IN_VENV) -m mypy --strict catalog tools agent
+
+format:
+	@$(INSTALL) runtime test
+	$(IN_VENV) -m ruff check --fix .
+	$(IN_VENV) -m ruff format .
+
+test-slow:
+	@$(INSTALL) runtime test
+	$(PYTEST) -m "slow and not browser"
+
+test-browser:
+	@$(INSTALL) runtime test
+	$(PYTEST) -m browser
+
+env-train:
+	@$(INSTALL) runtime train
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

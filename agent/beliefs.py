@@ -1,0 +1,118 @@
+"""The critique algebra: how one turn's update edits what is held true.
+
+Pure functions over frozen values, so that undo is a matter of keeping the old one.
+Rules, in the order they matter: retract first, then add; a later clause beats an
+earlier one on the same facet and side; "no X" takes X out of an earlier "any of";
+the latest attitude to an item wins.
+"""
+
+from collections.abc import Iterable
+
+from agent.state import About, Beliefs, Mention, StateUpdate, Wish
+from catalog.filters import Clause
+
+#: Oldest free-text wishes drop off: a person who has said three new things has moved on.
+MAX_ABOUT = 2
+
+
+def apply(beliefs: Beliefs, update: StateUpdate) -> Beliefs:
+    """Beliefs after ``update``; the argument is unchanged."""
+    if "all" in update.retract:
+        beliefs = Beliefs(shown=beliefs.shown, mentions=_keep_rejections(beliefs.mentions))
+    else:
+        beliefs = _retract(beliefs, frozenset(update.retract))
+    fresh = update.intent == "recommend" and bool(update.about)
+    return beliefs.model_copy(
+        update={
+            "clauses": add_clauses(beliefs.clauses, update.add),
+            "mentions": _add_mentions(beliefs.mentions, update.mentions),
+            "wishes": _add_wishes(beliefs.wishes, update.wishes),
+            "about": _add_about(() if fresh else beliefs.about, update.about),
+            "indifferent": tuple(dict.fromkeys(beliefs.indifferent + update.indifferent)),
+        }
+    )
+
+
+def excluded(beliefs: Beliefs) -> frozenset[str]:
+    """Item ids that must not be recommended: shown already, or known to the person."""
+    named = (m.item_id for m in beliefs.mentions)
+    return frozenset(beliefs.shown) | frozenset(named)
+
+
+def add_clauses(held: tuple[Clause, ...], new: Iterable[Clause]) -> tuple[Clause, ...]:
+    """Held clauses edited by new ones; see the module docstring for the rules."""
+    result = list(held)
+    for clause in new:
+        result = [kept for old in result if (kept := _against(old, clause)) is not None]
+        if clause.op == "none":
+            same = next((c for c in result if c.field == clause.field and c.op == "none"), None)
+            if same is not None:
+                result.remove(same)
+                values = tuple(dict.fromkeys(same.values + clause.values))
+                said = same.said if set(clause.values) <= set(same.values) else clause.said
+                clause = clause.model_copy(update={"values": values, "said": said})
+        result.append(clause)
+    return tuple(result)
+
+
+def _against(old: Clause, new: Clause) -> Clause | None:
+    """What is left of ``old`` once ``new`` is said; None when it is replaced."""
+    if old.field != new.field:
+        return old
+    if old.op in ("ge", "le"):
+        if new.op == old.op:
+            return None
+        if {old.op, new.op} == {"ge", "le"}:
+            low, high = (old, new) if old.op == "ge" else (new, old)
+            return old if float(low.values[0]) <= float(high.values[0]) else None
+        return old
+    if old.op == "none" and new.op == "none":
+        return old
+    if old.op == "none" or new.op == "none":
+        rest = tuple(v for v in old.values if v not in new.values)
+        return old.model_copy(update={"values": rest}) if rest else None
+    if new.op == "all" and old.op == "all":
+        return None if set(old.values) <= set(new.values) else old
+    return None
+
+
+def _retract(beliefs: Beliefs, names: frozenset[str]) -> Beliefs:
+    if not names:
+        return beliefs
+    return beliefs.model_copy(
+        update={
+            "clauses": tuple(c for c in beliefs.clauses if c.field not in names),
+            "mentions": tuple(m for m in beliefs.mentions if m.item_id not in names),
+            "wishes": tuple(w for w in beliefs.wishes if w.scale not in names),
+            "about": () if "about" in names else beliefs.about,
+        }
+    )
+
+
+def _keep_rejections(mentions: tuple[Mention, ...]) -> tuple[Mention, ...]:
+    # Starting over forgets tastes, not what the person has already seen or refused.
+    kept = (m for m in mentions if m.attitude in ("seen", "reject", "dislike"))
+    return tuple(m.model_copy(update={"relative": False}) for m in kept)
+
+
+def _add_mentions(held: tuple[Mention, ...], new: tuple[Mention, ...]) -> tuple[Mention, ...]:
+    result = {m.item_id: m for m in held}
+    if any(m.relative for m in new):
+        result = {k: m.model_copy(update={"relative": False}) for k, m in result.items()}
+    for mention in new:
+        old = result.pop(mention.item_id, None)
+        if old is not None and mention.attitude == "neutral":
+            mention = old.model_copy(update={"relative": mention.relative or old.relative})
+        result[mention.item_id] = mention
+    return tuple(result.values())
+
+
+def _add_wishes(held: tuple[Wish, ...], new: tuple[Wish, ...]) -> tuple[Wish, ...]:
+    replaced = {w.scale for w in new}
+    return tuple(w for w in held if w.scale not in replaced) + new
+
+
+def _add_about(held: tuple[About, ...], new: tuple[About, ...]) -> tuple[About, ...]:
+    said = {a.text.casefold() for a in new}
+    merged = tuple(a for a in held if a.text.casefold() not in said) + new
+    return merged[-MAX_ABOUT:]

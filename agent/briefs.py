@@ -1,0 +1,172 @@
+"""From a plan to briefs: which units a reply has, and which slots each may use.
+
+One brief is one sentence or one card's reason. Nothing is offered to the talker that
+the catalogue, the person or a computation does not back.
+"""
+
+from collections.abc import Mapping, Sequence
+from zlib import crc32
+
+import numpy as np
+
+from agent.evidence import choose, item_slots, ties
+from agent.phrases import clauses_text, listed, value_text
+from agent.state import Beliefs, DialogueState, Evidence, Plan
+from agent.talker import Brief
+from catalog.items import Catalog
+from tools.tokens import SLOTS
+
+#: Slots beside a tie's own that a reason may use, so that sentences vary.
+EXTRA = ("<i1.title>", "<i1.date>", "<i1.maker>", "<i1.category>")
+WORDS_FOR_COUNT = "zero one two three four five six seven eight nine ten".split()
+ORDER = {slot: k for k, slot in enumerate(SLOTS)}
+Unitary = tuple[Brief, dict[str, Evidence], str | None]  # brief, evidence, item id
+
+
+def make(act: str, evidence: Mapping[str, Evidence], tie_names: Sequence[str] = ()) -> Brief:
+    slots = tuple(sorted(evidence, key=ORDER.__getitem__))
+    texts = {slot: evidence[slot].text for slot in slots}
+    return Brief(act=act, ties=tuple(tie_names), slots=slots, texts=texts)
+
+
+def nouns(catalog: Catalog, count: int | None = None) -> dict[str, Evidence]:
+    domain = catalog.domain
+    result = {
+        "<noun>": Evidence(slot="<noun>", text=domain.noun_one, source="computed"),
+        "<nouns>": Evidence(slot="<nouns>", text=domain.noun_many, source="computed"),
+    }
+    if count is not None:
+        word = WORDS_FOR_COUNT[count] if count < len(WORDS_FOR_COUNT) else str(count)
+        result["<count>"] = Evidence(slot="<count>", text=word, source="computed")
+    return result
+
+
+def asked_for(catalog: Catalog, beliefs: Beliefs, newest: int) -> dict[str, Evidence]:
+    """What the person asked, as slots: what turn ``newest`` said first, at most five."""
+    facets = {f.name: f for f in catalog.domain.facets}
+    result: dict[str, Evidence] = {}
+    pairs = clauses_text(facets, beliefs.clauses)
+    pairs.sort(key=lambda pair: pair[0].turn != newest)
+    for k, (clause, text) in enumerate(pairs[:2], 1):
+        slot = f"<c{k}>"
+        result[slot] = Evidence(slot=slot, text=text, field=clause.field, source="user")
+    words = [(a.text, a.turn) for a in beliefs.about] + [(w.said, w.turn) for w in beliefs.wishes]
+    words.sort(key=lambda pair: pair[1] != newest)
+    for k, (text, _) in enumerate(dict.fromkeys(words[:2]), 1):
+        result[f"<u{k}>"] = Evidence(slot=f"<u{k}>", text=text, source="user")
+    anchors = [m for m in beliefs.mentions if m.relative] or [
+        m for m in beliefs.mentions if m.attitude == "like"
+    ][-2:]
+    known = [m for m in anchors if catalog.has(m.item_id)]
+    for k, mention in enumerate(known[:2], 1):
+        title = catalog.item(mention.item_id).title
+        slot = f"<m{k}>"
+        result[slot] = Evidence(slot=slot, text=title, item_id=mention.item_id, source="user")
+    return result
+
+
+def opening(state: DialogueState, catalog: Catalog, act: str, count: int) -> Unitary:
+    """The sentence above the cards."""
+    evidence = nouns(catalog, count) | asked_for(catalog, state.beliefs, len(state.turns) - 1)
+    name = {"recommend": "intro"}.get(act, act)
+    return make(name, evidence), evidence, None
+
+
+def reason(
+    catalog: Catalog,
+    item_id: str,
+    beliefs: Beliefs,
+    about: Mapping[str, np.ndarray],
+    act: str = "recommend",
+    varied: int = 0,
+) -> Unitary:
+    """The reason on one card (or for "why?"): one or two ties and a few more fields."""
+    item = catalog.item(item_id)
+    found = ties(catalog, item, beliefs, about)
+    chosen = choose(found, crc32(item_id.encode()) + varied)
+    evidence = {e.slot: e for tie in chosen for e in tie.evidence}
+    fields = item_slots(catalog, item)
+    for slot in EXTRA:
+        if slot in fields and slot not in evidence:
+            evidence[slot] = fields[slot]
+    return make(act, evidence, [t.name for t in chosen]), evidence, item_id
+
+
+def plain(state: DialogueState, catalog: Catalog, plan: Plan) -> Unitary:
+    """The one sentence of every act that shows no slate."""
+    beliefs = state.beliefs
+    evidence: dict[str, Evidence] = {}
+    if plan.item_ids:
+        item = catalog.item(plan.item_ids[0])
+        evidence["<i1.title>"] = item_slots(catalog, item)["<i1.title>"]
+    match plan.act:
+        case "ask":
+            evidence = _question(catalog, plan)
+        case "answer" if plan.answers:
+            evidence |= {e.slot: e for e in plan.answers}
+        case "answer":
+            facet = catalog.facet(str(plan.facet))
+            item = catalog.item(plan.item_ids[0])
+            slot = f"<i1.{facet.role}>"
+            text = value_text(facet, item.values[facet.name], 5)
+            source = "editorial" if facet.name in item.editorial else "fact"
+            evidence[slot] = Evidence(
+                slot=slot, text=text, item_id=item.id, field=facet.name, source=source
+            )
+        case "unknown":
+            evidence |= _unknown(catalog, plan)
+        case "compare":
+            titles = len(plan.answers) and plan.answers[0].slot.startswith("<i")
+            evidence = _both_titles(catalog, plan) if titles else {}
+            evidence |= {e.slot: e for e in plan.answers}
+        case "blocked":
+            evidence = _blocked(catalog, beliefs, plan)
+        case "greet" | "help" | "bye" | "chat" | "undo":
+            evidence |= nouns(catalog)
+        case _:
+            pass
+    brief = make(plan.act, evidence)
+    if plan.act == "chat":
+        brief = brief.model_copy(update={"said": state.turns[-1].text[:80]})
+    return brief, evidence, None
+
+
+def _question(catalog: Catalog, plan: Plan) -> dict[str, Evidence]:
+    facet = catalog.facet(str(plan.facet))
+    evidence = nouns(catalog)
+    evidence["<q.facet>"] = Evidence(slot="<q.facet>", text=facet.label, field=facet.name)
+    for k, option in enumerate(plan.options[:3], 1):
+        slot = f"<q.o{k}>"
+        evidence[slot] = Evidence(slot=slot, text=option, field=facet.name, source="computed")
+    return evidence
+
+
+def _unknown(catalog: Catalog, plan: Plan) -> dict[str, Evidence]:
+    if plan.facet is not None:
+        names = {f.name: f.label for f in catalog.domain.facets}
+        text = names.get(plan.facet, plan.facet)
+        return {"<q.facet>": Evidence(slot="<q.facet>", text=text, field=plan.facet)}
+    if plan.item_ids:
+        return {"<q.facet>": Evidence(slot="<q.facet>", text=plan.note, source="computed")}
+    return {"<u1>": Evidence(slot="<u1>", text=plan.note, source="user")}
+
+
+def _both_titles(catalog: Catalog, plan: Plan) -> dict[str, Evidence]:
+    pairs = enumerate(plan.item_ids[:2], 1)
+    return {
+        f"<i{k}.title>": item_slots(catalog, catalog.item(i), k)[f"<i{k}.title>"] for k, i in pairs
+    }
+
+
+def _blocked(catalog: Catalog, beliefs: Beliefs, plan: Plan) -> dict[str, Evidence]:
+    facets = {f.name: f for f in catalog.domain.facets}
+    evidence = nouns(catalog)
+    phrases = [text for _, text in clauses_text(facets, beliefs.clauses)]
+    slots = ["<c1>", "<c2>", "<c3>"]
+    if len(phrases) > 3:
+        phrases = [*phrases[:2], listed(phrases[2:])]
+    for slot, text in zip(slots, phrases, strict=False):
+        evidence[slot] = Evidence(slot=slot, text=text, source="user")
+    for k, option in enumerate(plan.options[:2], 1):
+        evidence[f"<q.o{k}>"] = Evidence(slot=f"<q.o{k}>", text=option, source="computed")
+    return evidence

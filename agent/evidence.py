@@ -1,0 +1,245 @@
+"""What may be said of an item, and what ties it to what the person said.
+
+Every slot of a reply is filled from here, so every fact shown is a catalogue field, a
+computed value or the person's own words. A *tie* is a reason: its evidence is checked
+before it is offered, so a sentence that carries it out is true whatever its wording.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from agent.phrases import clause_text, clauses_text, label, listed, value_text
+from agent.state import Beliefs, Evidence, Mention
+from catalog.filters import Clause
+from catalog.items import Catalog, Facet, Item
+
+#: Cosine of MiniLM vectors from which two descriptions are about the same matter.
+#: Read off the bundled films: at .45 nine of ten pairs read as alike.
+ALIKE = 0.45
+#: The same for a free-text wish against an item; short texts score lower.
+ABOUT = 0.30
+#: How much further along a scale (0-4) an item must be to be called "funnier".
+SCALE_STEP = 0.4
+#: Facet roles that a shared value makes two items alike by, strongest first.
+SHARED_ROLES = ("maker", "people", "tag", "category")
+#: Roles whose positive clauses are reasons, and those whose numbers are.
+VALUE_ROLES = ("maker", "people", "tag", "mood", "origin", "language", "category")
+NUMBER_ROLES = ("date", "amount", "audience")
+STOP = frozenset(
+    "a an and are as at but by for from in into is it its of on or some something that the "
+    "their this to with who whose which about like really very more less not no film movie".split()
+)
+
+
+class Tie(NamedTuple):
+    """One reason: its name (``tools.tokens.TIES``) and the slots it rests on."""
+
+    name: str
+    evidence: tuple[Evidence, ...]
+
+
+def item_slots(catalog: Catalog, item: Item, index: int = 1) -> dict[str, Evidence]:
+    """Every field of ``item`` as a slot ``<i{index}.role>``; fields it lacks are absent.
+
+    Where two facets share a role the first named in the domain wins.
+    """
+    slots = {
+        f"<i{index}.title>": Evidence(
+            slot=f"<i{index}.title>", text=item.title, item_id=item.id, field="title"
+        )
+    }
+    for facet in catalog.domain.facets:
+        value = item.values.get(facet.name)
+        slot = f"<i{index}.{facet.role}>"
+        if value in (None, (), "") or facet.kind == "link" or slot in slots:
+            continue
+        slots[slot] = field_evidence(item, facet, value_text(facet, value), slot)
+    return slots
+
+
+def field_evidence(item: Item, facet: Facet, text: str, slot: str) -> Evidence:
+    source = "editorial" if facet.name in item.editorial else "fact"
+    return Evidence(
+        slot=slot,
+        text=text,
+        item_id=item.id,
+        field=facet.name,
+        source=source,  # type: ignore[arg-type]
+    )
+
+
+def ties(
+    catalog: Catalog,
+    item: Item,
+    beliefs: Beliefs,
+    about: Mapping[str, np.ndarray] | None = None,
+) -> list[Tie]:
+    """All true reasons for ``item``, strongest first; never empty.
+
+    ``about`` maps each free-text wish to its unit vector, shape (384,); wishes without
+    a vector are matched by their words only.
+    """
+    facets = {f.name: f for f in catalog.domain.facets}
+    found = _about_ties(catalog, item, beliefs, about or {})
+    anchors = sorted(
+        (m for m in beliefs.mentions if m.attitude == "like" or m.relative),
+        key=lambda m: (not m.relative, -m.turn),
+    )
+    liked = [t for m in anchors[:3] for t in _mention_ties(catalog, item, m)]
+    wished = _wish_ties(catalog, item, beliefs)
+    stated = _clause_ties(facets, item, beliefs.clauses)
+    strong = [t for t in stated if t.name in ("maker", "people", "tag", "mood")]
+    plain = [t for t in stated if t not in strong]
+    found = [*strong, *found, *liked, *wished, *plain]
+    return found or [_fallback(catalog, item)]
+
+
+def choose(found: list[Tie], seed: int = 0) -> tuple[Tie, ...]:
+    """One or two ties for a sentence: the strongest, and now and then a second kind."""
+    first = found[0]
+    second = next((t for t in found[1:] if t.name != first.name), None)
+    if second is None or seed % 3 == 0 or _clash(first, second):
+        return (first,)
+    return (first, second)
+
+
+def _clash(first: Tie, second: Tie) -> bool:
+    mine = {e.slot: e.text for e in first.evidence}
+    return any(mine.get(e.slot, e.text) != e.text for e in second.evidence)
+
+
+def content_words(text: str) -> list[str]:
+    words = re.findall(r"[^\W\d_]+", text.casefold())
+    return [w for w in words if w not in STOP and len(w) > 2]
+
+
+def _stem(word: str) -> str:
+    # Enough to let "robots" meet "robot" and "grieving" meet "grief"-like tags by prefix.
+    for suffix in ("ing", "ies", "es", "s", "ed"):
+        if word.endswith(suffix) and len(word) - len(suffix) >= 4:
+            return word[: -len(suffix)]
+    return word
+
+
+def matching_values(facet: Facet, item: Item, text: str) -> tuple[str, ...]:
+    """Values of a categories facet of ``item`` that share a content word with ``text``."""
+    wanted = {_stem(w) for w in content_words(text)}
+    values = item.values.get(facet.name) or ()
+    if isinstance(values, str):
+        values = (values,)
+    return tuple(v for v in values if wanted & {_stem(w) for w in content_words(str(v))})
+
+
+def _about_ties(
+    catalog: Catalog, item: Item, beliefs: Beliefs, vectors: Mapping[str, np.ndarray]
+) -> list[Tie]:
+    result: list[Tie] = []
+    row = catalog.row(item.id)
+    for wish in reversed(beliefs.about):
+        said = Evidence(slot="<u1>", text=wish.text, source="user")
+        for facet in catalog.domain.facets:
+            if facet.kind != "categories" or facet.role not in ("tag", "mood", "category"):
+                continue
+            if hit := matching_values(facet, item, wish.text):
+                words = listed(label(facet, v) for v in hit[:2])
+                slot = f"<i1.{'tag' if facet.role == 'mood' else facet.role}>"
+                result.append(Tie("about", (said, field_evidence(item, facet, words, slot))))
+                break
+        premise = next((f for f in catalog.domain.facets if f.role == "premise"), None)
+        vector = vectors.get(wish.text)
+        if premise is None or vector is None or not item.values.get(premise.name):
+            continue
+        if float(catalog.vectors[row] @ vector) >= ABOUT:
+            text = str(item.values[premise.name])
+            evidence = field_evidence(item, premise, text, "<i1.premise>")
+            result.append(Tie("about", (said, evidence)))
+    return result
+
+
+def _mention_ties(catalog: Catalog, item: Item, mention: Mention) -> list[Tie]:
+    """Ties to an item the person likes: a shared value, talked of together, or alike."""
+    if not catalog.has(mention.item_id):
+        return []
+    other = catalog.item(mention.item_id)
+    named = Evidence(slot="<m1>", text=other.title, item_id=other.id, field="title", source="user")
+    result: list[Tie] = []
+    shared_by_role: dict[str, Evidence] = {}
+    for facet in catalog.domain.facets:
+        if facet.role not in SHARED_ROLES or facet.role in shared_by_role:
+            continue
+        mine, theirs = item.values.get(facet.name) or (), other.values.get(facet.name) or ()
+        if not isinstance(mine, tuple) or not isinstance(theirs, tuple):
+            continue
+        if shared := [v for v in mine if v in theirs]:
+            text = listed(label(facet, v) for v in shared[:2])
+            shared_by_role[facet.role] = field_evidence(item, facet, text, "<i1.shared>")
+    for role in ("maker", "people"):
+        if role in shared_by_role:
+            result.append(Tie(role, (named, shared_by_role[role])))
+    mine_row, their_row = catalog.row(item.id), catalog.row(other.id)
+    common = shared_by_role.get("tag") or shared_by_role.get("category")
+    if float(catalog.vectors[mine_row] @ catalog.vectors[their_row]) >= ALIKE:
+        result.append(Tie("alike", (named, common) if common else (named,)))
+    if catalog.related[their_row, mine_row] > 0:
+        result.append(Tie("talked", (named,)))
+    if common and not any(t.name == "alike" for t in result):
+        result.append(Tie("alike", (named, common)))
+    return result
+
+
+def _wish_ties(catalog: Catalog, item: Item, beliefs: Beliefs) -> list[Tie]:
+    result = []
+    for wish in beliefs.wishes:
+        scores = catalog.scales.get(wish.scale)
+        if scores is None:
+            continue
+        anchor = wish.relative_to
+        base = (
+            float(scores[catalog.row(anchor)])
+            if anchor and catalog.has(anchor)
+            else float(np.median(scores))
+        )
+        if wish.direction * (float(scores[catalog.row(item.id)]) - base) >= SCALE_STEP:
+            said = Evidence(slot="<u1>", text=wish.said, field=wish.scale, source="computed")
+            result.append(Tie("wish", (said,)))
+    return result
+
+
+def _clause_ties(facets: Mapping[str, Facet], item: Item, clauses: tuple[Clause, ...]) -> list[Tie]:
+    positive: list[Tie] = []
+    negative: list[Tie] = []
+    for clause, words in clauses_text(dict(facets), clauses):
+        facet = facets[clause.field]
+        value = item.values.get(facet.name)
+        said = Evidence(slot="<c1>", text=words, field=facet.name, source="user")
+        slot = f"<i1.{facet.role}>"
+        if value in (None, (), ""):
+            continue
+        if facet.role in NUMBER_ROLES and clause.op in ("ge", "le"):
+            shown = field_evidence(item, facet, value_text(facet, value), slot)
+            positive.append(Tie(facet.role, (said, shown)))
+        elif facet.role in VALUE_ROLES and clause.op in ("any", "all"):
+            values = value if isinstance(value, tuple) else (value,)
+            hit = [v for v in values if v in clause.values]
+            shown = field_evidence(item, facet, listed(label(facet, v) for v in hit[:3]), slot)
+            positive.append(Tie(facet.role, (said, shown)))
+        elif facet.role in VALUE_ROLES and clause.op == "none":
+            words = clause_text(facet, clause)
+            shown = field_evidence(item, facet, value_text(facet, value, 2), slot)
+            negative.append(Tie(facet.role, (said.model_copy(update={"text": words}), shown)))
+    order = {role: k for k, role in enumerate((*VALUE_ROLES, *NUMBER_ROLES))}
+    return sorted(positive, key=lambda t: order[t.name]) + negative
+
+
+def _fallback(catalog: Catalog, item: Item) -> Tie:
+    """Nothing is known that this item answers: say honestly that it is much talked about."""
+    if catalog.popularity[catalog.row(item.id)] > 0:
+        return Tie("popular", ())
+    slots = item_slots(catalog, item)
+    for role in ("category", "maker", "date", "people"):
+        if evidence := slots.get(f"<i1.{role}>"):
+            return Tie(role, (evidence,))
+    return Tie("popular", ())

@@ -1,0 +1,296 @@
+"""What to do next: one dialogue act a turn, chosen by rules a person can read.
+
+The LLM decides *which* items and *how* to say it; *what* to do is decided here, where
+it can be tested. Ask only when it pays (expected entropy of the answer over the
+current candidates), at most twice in a row, never for what is known.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from agent.phrases import clause_text, label, number, value_text
+from agent.state import Beliefs, DialogueState, Evidence, Plan, Question, StateUpdate
+from catalog.filters import Clause, compile, smallest_relaxations
+from catalog.items import Catalog, Facet
+from tools.details import compare, extreme
+
+MAX_QUESTIONS_IN_A_ROW = 2
+#: An answer has to be worth this many bits, else recommending is the better question.
+MIN_BITS = 1.0
+DEFAULT_ITEMS = 5
+MAX_ITEMS = 10
+SUPERLATIVE = {
+    ("date", 1): "the newest",
+    ("date", -1): "the oldest",
+    ("amount", 1): "the highest in {label}",
+    ("amount", -1): "the lowest in {label}",
+    ("audience", 1): "the one for the oldest audience",
+    ("audience", -1): "the one for the youngest audience",
+}
+
+
+def decide(state: DialogueState, update: StateUpdate, catalog: Catalog) -> Plan:
+    """The plan for the turn just understood; ``state.beliefs`` already holds the update."""
+    unknown = update.unknown[0] if update.unknown else ""
+    match update.intent:
+        case "greet" | "thanks" | "chat" if _says_something(update):
+            return _recommend(state, update, catalog, unknown)
+        case "greet" | "reset":
+            return Plan(act="greet")
+        case "help" | "bye":
+            return Plan(act=update.intent)
+        case "thanks" | "chat":
+            return Plan(act="chat", note=unknown)
+        case "accept":
+            liked = next((m.item_id for m in update.mentions if m.attitude == "like"), None)
+            target = liked or next(iter(state.slate.item_ids), None)
+            return Plan(act="accept", item_ids=(target,)) if target else Plan(act="chat")
+        case "ask_fact":
+            return _answer(state, update, catalog)
+        case "ask_why":
+            ids = _asked_items(state, update)
+            return Plan(act="why", item_ids=ids[:1]) if ids else _nothing_shown(unknown)
+        case "compare":
+            return _compare(state, update, catalog)
+        case _:
+            return _recommend(state, update, catalog, unknown)
+
+
+def _says_something(update: StateUpdate) -> bool:
+    return bool(update.add or update.wishes or update.about or update.mentions)
+
+
+def _recommend(
+    state: DialogueState, update: StateUpdate, catalog: Catalog, unknown: str = ""
+) -> Plan:
+    beliefs = state.beliefs
+    if _knows_nothing(beliefs) and unknown:
+        return Plan(act="unknown", note=unknown)
+    wants_more = update.intent == "more" or update.count is not None
+    if update.intent in ("recommend", "answer") and not wants_more and not state.slate.item_ids:
+        question = _worth_asking(state, catalog)
+        if question is not None:
+            return question.model_copy(update={"note": unknown})
+    act = "more" if update.intent == "more" else "recommend"
+    if update.intent in ("critique", "reject", "relax") and state.slate.item_ids:
+        act = "refine"
+    return Plan(act=act, note=unknown)  # type: ignore[arg-type]
+
+
+def slate_size(update: StateUpdate, default: int = DEFAULT_ITEMS) -> int:
+    """How many items to show: what was asked for, within 1 and ``MAX_ITEMS``."""
+    return max(1, min(update.count or default, MAX_ITEMS))
+
+
+def blocked(beliefs: Beliefs, catalog: Catalog, excluded_rows: Sequence[int]) -> Plan:
+    """Nothing is left: name the clauses that collide and what dropping each would admit."""
+    options = smallest_relaxations(catalog, beliefs.clauses, excluded_rows)
+    facets = {f.name: f for f in catalog.domain.facets}
+    words = tuple(" and ".join(_short(facets, c) for c in drop) for drop in options[:4])
+    return Plan(act="blocked", relax=tuple(options[:4]), options=words)
+
+
+def _short(facets: dict[str, Facet], clause: Clause) -> str:
+    return f"the {facets[clause.field].label} ({clause_text(facets[clause.field], clause)})"
+
+
+def _knows_nothing(beliefs: Beliefs) -> bool:
+    tastes = [m for m in beliefs.mentions if m.attitude in ("like", "dislike")]
+    return not (beliefs.clauses or beliefs.wishes or beliefs.about or tastes)
+
+
+def _questions_in_a_row(state: DialogueState) -> int:
+    count = 0
+    for turn in reversed(state.turns):
+        if turn.role == "agent":
+            if turn.act not in ("ask", "greet"):
+                break
+            count += 1
+    return count
+
+
+def _worth_asking(state: DialogueState, catalog: Catalog) -> Plan | None:
+    """A question when little is known; None when recommending is better.
+
+    Names, likes and free words say enough to recommend on. With nothing known the facet
+    with the highest expected entropy over the popular part of what is allowed is asked.
+    """
+    beliefs = state.beliefs
+    if not _knows_nothing(beliefs) or _questions_in_a_row(state) >= MAX_QUESTIONS_IN_A_ROW:
+        return None
+    if beliefs.indifferent:  # "anything is fine" is an answer: stop asking
+        return None
+    facet, bits, options = best_question(catalog, beliefs)
+    if facet is None or bits < MIN_BITS:
+        return None
+    return Plan(act="ask", facet=facet.name, options=options)
+
+
+def best_question(
+    catalog: Catalog, beliefs: Beliefs, top: int = 200
+) -> tuple[Facet | None, float, tuple[str, ...]]:
+    """The facet whose answer is expected to shrink the candidates most.
+
+    Bits are the entropy of the facet's values over the ``top`` most popular allowed items,
+    times the share of them that have a value. Returns (facet, bits, likely answers).
+    """
+    allowed = compile(catalog, beliefs.clauses)
+    rows = np.flatnonzero(allowed)
+    rows = rows[np.argsort(-catalog.popularity[rows], kind="stable")][:top]
+    known = {c.field for c in beliefs.clauses} | set(beliefs.asked) | set(beliefs.indifferent)
+    best: tuple[Facet | None, float, tuple[str, ...]] = (None, 0.0, ())
+    for facet in catalog.domain.facets:
+        if not facet.ask or not facet.filterable or facet.name in known:
+            continue
+        values = catalog.df[facet.name].gather(rows).to_list()
+        bits, options = _entropy(facet, values)
+        if bits > best[1]:
+            best = (facet, bits, options)
+    return best
+
+
+def _entropy(facet: Facet, values: list[Any]) -> tuple[float, tuple[str, ...]]:
+    counts: Counter[Any] = Counter()
+    have = 0
+    for value in values:
+        if value in (None, [], ""):
+            continue
+        have += 1
+        if isinstance(value, list):
+            counts.update({v: 1 / len(value) for v in value})  # type: ignore[arg-type]
+        elif facet.kind == "number":
+            counts[int(float(value) // 10) * 10] += 1
+        else:
+            counts[value] += 1
+    total = sum(counts.values())
+    if not total or len(counts) < 2:
+        return 0.0, ()
+    # A person can answer with one of a dozen things; hundreds of names carry no more bits.
+    top = [c for _, c in counts.most_common(12)]
+    share = sum(top) / total
+    bits = -sum(c / sum(top) * math.log2(c / sum(top)) for c in top) * share * have / len(values)
+    likely = [v for v, _ in counts.most_common(3)]
+    if facet.kind == "number":
+        unit = f" {facet.unit}" if facet.unit else ""
+        return bits, tuple(f"the {v}s" if facet.role == "date" else f"{v}{unit}" for v in likely)
+    return bits, tuple(label(facet, v) for v in likely)
+
+
+def _asked_items(state: DialogueState, update: StateUpdate) -> tuple[str, ...]:
+    question = update.question
+    if question is not None and question.item_ids:
+        return question.item_ids
+    named = tuple(m.item_id for m in update.mentions)
+    return named or state.slate.item_ids
+
+
+def _nothing_shown(unknown: str) -> Plan:
+    return Plan(act="unknown", note=unknown) if unknown else Plan(act="help")
+
+
+def _answer(state: DialogueState, update: StateUpdate, catalog: Catalog) -> Plan:
+    question = update.question or Question(kind="fact")
+    if update.unknown and not question.item_ids and not update.mentions:
+        return Plan(act="unknown", note=update.unknown[0])
+    ids = tuple(i for i in _asked_items(state, update) if catalog.has(i))
+    if not ids:
+        return _nothing_shown("")
+    item = catalog.item(ids[0])
+    if question.kind == "about" or question.field is None:
+        field = next((f.name for f in catalog.domain.facets if f.role == "premise"), None)
+        if field is None or field not in item.values:
+            field = _describing(catalog, item.values)
+    else:
+        field = question.field
+    if field in catalog.scales:
+        return _scale_answer(catalog, ids[0], str(field))
+    if field is None or field not in {f.name for f in catalog.domain.facets}:
+        return Plan(act="unknown", item_ids=ids[:1], facet=field)
+    facet = catalog.facet(field)
+    if field not in item.values:
+        return Plan(act="unknown", item_ids=ids[:1], facet=field)
+    return Plan(act="answer", item_ids=ids[:1], facet=facet.name)
+
+
+def _describing(catalog: Catalog, values: dict[str, Any]) -> str | None:
+    """What to say of an item without a premise: its tags, else its category."""
+    for role in ("tag", "category"):
+        for facet in catalog.domain.facets:
+            if facet.role == role and values.get(facet.name):
+                return facet.name
+    return None
+
+
+def _scale_answer(catalog: Catalog, item_id: str, scale: str) -> Plan:
+    """ "Is it scary?": only the editorial layer's own scores may be stated as a fact."""
+    item = catalog.item(item_id)
+    words = next(s.label for s in catalog.domain.scales if s.name == scale)
+    if "scales" not in item.editorial:
+        return Plan(act="unknown", item_ids=(item_id,), note=f"how {words} it is")
+    score = float(catalog.scales[scale][catalog.row(item_id)])
+    degree = ("not at all", "a little", "somewhat", "quite", "very")[round(min(max(score, 0), 4))]
+    text = f"{degree} {words}"
+    evidence = Evidence(
+        slot="<a1>", text=text, item_id=item_id, field=scale, source="editorial"
+    )
+    return Plan(act="answer", item_ids=(item_id,), answers=(evidence,))
+
+
+def _compare(state: DialogueState, update: StateUpdate, catalog: Catalog) -> Plan:
+    question = update.question or Question(kind="compare")
+    ids = tuple(i for i in _asked_items(state, update) if catalog.has(i))[:MAX_ITEMS]
+    if len(ids) < 2 and len(state.slate.item_ids) >= 2:
+        ids = state.slate.item_ids
+    if len(ids) < 2:
+        return _nothing_shown(update.unknown[0] if update.unknown else "")
+    if question.kind == "superlative" and question.field and question.direction:
+        return _superlative(catalog, ids, question.field, question.direction)
+    pairs = []
+    first, second = catalog.item(ids[0]), catalog.item(ids[1])
+    for facet, values in compare(catalog, ids[:2]):
+        if values[0] in (None, ()) or values[1] in (None, ()) or facet.role in ("tag", "mood"):
+            continue
+        for index, (item, value) in enumerate(zip((first, second), values, strict=True), 1):
+            slot = f"<i{index}.{facet.role}>"
+            if any(e.slot == slot for e in pairs):
+                continue
+            text = value_text(facet, value, 2)
+            pairs.append(Evidence(slot=slot, text=text, item_id=item.id, field=facet.name))
+    return Plan(act="compare", item_ids=ids[:2], answers=tuple(pairs[:6]))
+
+
+def _superlative(catalog: Catalog, ids: tuple[str, ...], name: str, direction: int) -> Plan:
+    best = extreme(catalog, ids, name, direction)
+    if best is None:
+        return Plan(act="unknown", item_ids=ids[:1], facet=name)
+    if name in catalog.scales:
+        scale = next(s for s in catalog.domain.scales if s.name == name)
+        words, value = f"the {'most' if direction > 0 else 'least'} {scale.label} of these", None
+        if any("scales" not in catalog.item(i).editorial for i in ids):
+            words += ", by my own estimate"
+    else:
+        facet = catalog.facet(name)
+        pattern = SUPERLATIVE.get((facet.role, direction), "the first by {label}")
+        words = pattern.format(label=facet.label)
+        if facet.unit and facet.unit.startswith("minute"):
+            words = "the longest" if direction > 0 else "the shortest"
+        words, value = f"{words} of these", _superlative_value(facet, best.value)
+    answers = [
+        Evidence(
+            slot="<a1>", text=best.item.title, item_id=best.item.id, field=name, source="computed"
+        ),
+        Evidence(slot="<a2>", text=words, item_id=best.item.id, field=name, source="computed"),
+    ]
+    if value is not None:
+        answers.append(
+            Evidence(slot="<a3>", text=value, item_id=best.item.id, field=name, source="computed")
+        )
+    return Plan(act="compare", item_ids=(best.item.id,), answers=tuple(answers))
+
+
+def _superlative_value(facet: Facet, value: float) -> str:
+    return number(value, None) if facet.role == "date" else value_text(facet, value)

@@ -1,0 +1,190 @@
+"""A catalogue's own words: the surfaces of its values, scales and numeric facets.
+
+Built once per catalogue from ``domain.yaml`` and the columns. Surfaces are folded and
+looked up as runs of words, the longest first, so "science fiction" beats "fiction" and
+a lamp's "brass" is found the way a film's "western" is.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from tools.names import Token, rank, tokens
+
+if TYPE_CHECKING:
+    from catalog.items import Catalog, Facet
+
+SOFT_ROLES: Final = frozenset({"tag", "mood"})  # known for some items only: wishes, not walls
+_MAX_WORDS: Final = 5
+
+
+class Value(NamedTuple):
+    """A surface stands for value(s) of a facet; several values mean all of them at once."""
+
+    facet: str
+    values: tuple[str, ...]
+
+
+class ScaleWord(NamedTuple):
+    """A word on a scale: direction 1 = more of it; ``compares`` for "funnier"."""
+
+    scale: str
+    direction: Literal[-1, 1]
+    compares: bool
+
+
+class Found(NamedTuple):
+    start: int
+    end: int
+    said: str
+    entries: tuple[Any, ...]  # Value or ScaleWord, all the readings of this surface
+
+
+def plurals(word: str) -> set[str]:
+    """ "comedy" -> {"comedy", "comedies"}; both ways, so that either form is known."""
+    out = {word, word + "s"}
+    if word.endswith("y") and word[-2:-1] not in "aeiou":
+        out.add(word[:-1] + "ies")
+    if word.endswith(("s", "x", "ch", "sh")):
+        out.add(word + "es")
+    if word.endswith("ies"):
+        out.add(word[:-3] + "y")
+    elif word.endswith("s") and not word.endswith("ss") and len(word) > 4:
+        out.add(word[:-1])
+    return out
+
+
+class Lexicon:
+    """Surface -> meaning for one catalogue."""
+
+    def __init__(self, catalog: "Catalog") -> None:
+        domain = catalog.domain
+        self.domain = domain
+        self.facets: dict[str, Facet] = {f.name: f for f in domain.facets}
+        noun = " ".join([domain.noun_one, domain.noun_many, *domain.noun_also]).lower()
+        self.nouns: frozenset[str] = frozenset(noun.split())
+        self.values: dict[str, list[Value]] = defaultdict(list)
+        self.scale_words: dict[str, ScaleWord] = {}
+        for facet in domain.facets:
+            if facet.kind == "categories" and facet.filterable:
+                self._add_values(facet, catalog.values(facet.name))
+        self._add_scales()
+        self.scale_labels = {s.name: s.label for s in domain.scales}
+        self.ranges: dict[str, tuple[float, float, float, float]] = {}
+        for facet in domain.facets:
+            if facet.kind == "number":
+                column = catalog.df[facet.name].drop_nulls()
+                if len(column):
+                    self.ranges[facet.name] = tuple(  # type: ignore[assignment]
+                        float(column.quantile(q) or 0.0) for q in (0.0, 0.25, 0.75, 0.998)
+                    )
+
+    # ------------------------------------------------------------------ building
+
+    def _add_values(self, facet: "Facet", counts: dict[Any, int]) -> None:
+        known = {str(v) for v in counts}
+        for value in known:
+            self._put(value, Value(facet.name, (value,)))
+        for surface, value in facet.synonyms.items():
+            if value in known:
+                self._put(surface, Value(facet.name, (value,)))
+        for surface, several in facet.aliases_multi.items():
+            present = tuple(v for v in several if v in known)
+            if present:
+                self._put(surface, Value(facet.name, present))
+
+    def _put(self, surface: str, entry: Value) -> None:
+        words = [t.word for t in tokens(surface)]
+        if not words:
+            return
+        for last in plurals(words[-1]):
+            key = " ".join([*words[:-1], last])
+            held = self.values[key]
+            if entry not in held and not any(h.facet == entry.facet for h in held):
+                held.append(entry)
+
+    def _add_scales(self) -> None:
+        """Comparatives as listed, and the plain words behind them ("darker" -> "dark")."""
+        for scale in self.domain.scales:
+            listed: list[tuple[str, Literal[-1, 1]]] = [(w, 1) for w in scale.more]
+            listed += [(w, -1) for w in scale.less]
+            for words, direction in listed:
+                self._scale(words, ScaleWord(scale.name, direction, True))
+            for words, direction in listed:
+                for base, sign in _bases(words):
+                    plain: Literal[-1, 1] = 1 if direction * sign > 0 else -1
+                    self._scale(base, ScaleWord(scale.name, plain, False))
+            for label in (scale.label, scale.name):
+                self._scale(label, ScaleWord(scale.name, 1, False))
+
+    def _scale(self, words: str, entry: ScaleWord) -> None:
+        key = " ".join(t.word for t in tokens(words))
+        if key and (entry.compares or len(key) > 2):
+            self.scale_words.setdefault(key, entry)
+
+    # ------------------------------------------------------------------- looking
+
+    def find(self, text: str, toks: list[Token]) -> Iterator[Found]:
+        """Values and scale words in a text, longest first at each place, not overlapping."""
+        words = [t.word for t in toks]
+        n = 0
+        while n < len(words):
+            for length in range(min(_MAX_WORDS, len(words) - n), 0, -1):
+                key = " ".join(words[n : n + length])
+                entries: list[Any] = []
+                if key in self.scale_words:
+                    entries.append(self.scale_words[key])
+                entries += self.values.get(key, [])
+                if entries and self._plausible(key):
+                    start, end = toks[n].start, toks[n + length - 1].end
+                    yield Found(start, end, text[start:end], tuple(entries))
+                    n += length - 1
+                    break
+            n += 1
+
+    @staticmethod
+    def _plausible(key: str) -> bool:
+        return len(key) > 1 and (" " in key or rank(key) > 150)
+
+    def by_role(self, role: str, kind: str | None = None) -> list["Facet"]:
+        found = [f for f in self.facets.values() if f.role == role]
+        return [f for f in found if kind is None or f.kind == kind]
+
+    def facet_words(self, name: str) -> set[str]:
+        """Folded words that name a facet: label, plural, name, and those of its role."""
+        facet = self.facets[name]
+        words = {facet.label.lower(), facet.plural.lower(), name.replace("_", " ").lower()}
+        return words | _ROLE_WORDS.get(facet.role, set())
+
+
+_ROLE_WORDS: Final[dict[str, set[str]]] = {
+    "date": {"year", "years", "date", "decade", "era", "release date", "release year", "time period"},
+    "maker": {"director", "maker", "author", "brand", "creator", "filmmaker"},
+    "people": {"actor", "actors", "actress", "cast", "star", "stars"},
+    "category": {"genre", "genres", "type", "category", "kind", "sort"},
+    "tag": {"theme", "themes", "topic", "topics", "subject"},
+    "mood": {"mood", "moods", "vibe", "tone"},
+    "amount": {"length", "runtime", "running time", "duration"},
+    "origin": {"country", "countries", "origin", "place"},
+    "language": {"language", "languages"},
+    "audience": {"age", "age limit", "age rating", "rating"},
+}
+
+
+def _bases(words: str) -> list[tuple[str, int]]:
+    """Plain words behind a comparative: "more tense" -> tense +, "less slow" -> slow -."""
+    m = re.fullmatch(r"(more|less|not so|not as|not too) (.+)", words)
+    if m:
+        return [(m.group(2), 1 if m.group(1) == "more" else -1)]
+    if " " in words or "-" in words or not words.endswith("er") or len(words) < 5:
+        return []
+    stem = words[:-2]
+    out = [stem]
+    if stem.endswith("i"):
+        out = [stem[:-1] + "y"]
+    elif len(stem) > 2 and stem[-1] == stem[-2] and stem[-1] not in "sl":
+        out = [stem[:-1]]
+    elif rank(stem) > 30_000 or rank(stem + "e") < rank(stem):
+        out = [stem + "e"]
+    return [(w, 1) for w in out]

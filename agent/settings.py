@@ -1,0 +1,114 @@
+"""Every setting of a running Parley, in one frozen object read from PARLEY_* variables.
+
+One class and no file format: a setting is an environment variable (``PARLEY_PORT=8080``) or an
+argument (``Settings.load(port=8080)``), and the defaults give the embedded tier. Code takes the
+object as an argument; nothing reads the environment behind its back.
+
+    python -c "from agent.settings import Settings; print(Settings.load())"
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from catalog.errors import ParleyError
+
+ROOT = Path(__file__).resolve().parent.parent
+PREFIX = "PARLEY_"
+
+# Libraries that would call home or look models up on a hub, told not to. Set before they load.
+LOCAL_ONLY = {
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "ANONYMIZED_TELEMETRY": "false",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "LANGSMITH_TRACING": "false",
+}
+
+
+class SettingsError(ParleyError):
+    """A PARLEY_* variable, or an argument in its place, that cannot be used."""
+
+
+class Settings(BaseSettings):
+    """What a person running Parley can choose; each field is the variable PARLEY_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    home: Path = Field(ROOT / ".parley", description="conversations, profiles, vector index")
+    catalog: Path = Field(ROOT / "catalog" / "data" / "movies", description="a built catalogue")
+    model: Path = Field(ROOT / "models" / "parley-small", description="weights and tokenizer")
+    host: str = Field("127.0.0.1", min_length=1, description="address the page listens on")
+    port: int = Field(7860, ge=1, le=65535, description="port the page listens on")
+    threads: int = Field(
+        default_factory=lambda: min(2, os.cpu_count() or 1),
+        ge=1,
+        le=256,
+        description="CPU threads of the in-process models",
+    )
+    slate_size: int = Field(5, ge=1, le=20, description="items recommended at once")
+    beam: int = Field(1, ge=1, le=64, description="beams of the slate decoder; 1 is greedy")
+    alpha: float = Field(1.0, ge=0, le=10, description="weight of the retrieval prior; 0 = none")
+    understander: Literal["rules", "encoder", "both", "llm"] = Field(
+        "both", description="what reads a person's turn"
+    )
+    endpoint_url: str | None = Field(
+        None, pattern=r"^https?://", description="OpenAI-compatible server for the talking role"
+    )
+    endpoint_model: str | None = Field(None, description="model name at that server")
+    endpoint_key: SecretStr | None = Field(None, description="key for that server")
+    endpoint_timeout_s: float = Field(30.0, gt=0, le=600, description="seconds, one request")
+    turn_timeout_s: float = Field(60.0, gt=0, le=3600, description="seconds, one whole turn")
+    seed: int = Field(0, ge=0, description="seed of everything that samples")
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    log_texts: bool = Field(False, description="write people's messages into the log too")
+
+    @classmethod
+    def load(cls, **chosen: Any) -> Self:
+        """Settings from the environment, with ``chosen`` fields over it.
+
+        Raises:
+            SettingsError: a value that cannot be used, or a PARLEY_* variable that is none of
+                ours; the message names the variable, its value and what is accepted.
+        """
+        _refuse_unknown_variables(set(cls.model_fields))
+        try:
+            return cls(**chosen)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]) if first["loc"] else ""
+            value = "" if "key" in name else f"={first['input']!s}"
+            reason = first["msg"].removeprefix("Value error, ")
+            where = f"{PREFIX}{name.upper()}{value}: " if name else ""
+            raise SettingsError(f"{where}{reason}") from error
+
+    @model_validator(mode="after")
+    def _endpoint_is_whole(self) -> Self:
+        if self.endpoint_url and not self.endpoint_model:
+            raise ValueError(
+                "PARLEY_ENDPOINT_URL is set but PARLEY_ENDPOINT_MODEL is not; "
+                "set it to the name of the model that server offers"
+            )
+        return self
+
+
+def _refuse_unknown_variables(fields: set[str]) -> None:
+    """A misspelt variable would silently do nothing, so it is an error."""
+    known = {PREFIX + field.upper() for field in fields}
+    for variable in sorted(os.environ):
+        if variable.upper().startswith(PREFIX) and variable.upper() not in known:
+            near = difflib.get_close_matches(variable.upper(), known, n=1)
+            remedy = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+            raise SettingsError(f"{variable} is not a setting of Parley; {remedy}")
+
+
+def stay_local() -> None:
+    """Keep libraries off the network: no telemetry, no model hub. Call first in ``main()``."""
+    for variable, value in LOCAL_ONLY.items():
+        os.environ.setdefault(variable, value)

@@ -1,0 +1,200 @@
+"""What the dialogue manager knows: a turn, a slate, beliefs, and the state around them.
+
+A dialogue is a list of ``Turn``s; the same list is the log and the training row.
+State holds item ids and the person's words, never semantic IDs or row numbers, so
+a rebuilt catalogue breaks no old conversation.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from catalog.filters import Clause
+
+Intent = Literal[
+    "greet",  # hello
+    "recommend",  # wants suggestions, states a taste or a need
+    "more",  # "three more", "anything else?"
+    "critique",  # changes the present request: "newer", "less dark", "no Nolan"
+    "answer",  # answers the agent's question
+    "ask_fact",  # "how long is it?", "who directed the second?", "what is it about?"
+    "ask_why",  # "why the third?"
+    "compare",  # "which of these is shortest?", "compare 1 and 3"
+    "accept",  # "I'll watch the second one"
+    "reject",  # "not that one", "seen it", "none of these"
+    "relax",  # agrees to give up a constraint after `blocked`
+    "undo",
+    "reset",
+    "thanks",
+    "bye",
+    "help",  # "what can you do?"
+    "chat",  # small talk or something outside the catalogue
+]
+Attitude = Literal["like", "dislike", "seen", "reject", "neutral"]
+Act = Literal[
+    "greet",
+    "ask",
+    "recommend",
+    "refine",
+    "more",
+    "answer",
+    "unknown",
+    "why",
+    "compare",
+    "blocked",
+    "undo",
+    "accept",
+    "chat",
+    "help",
+    "bye",
+]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Mention(Frozen):
+    """An item the person named (or pointed at on the slate) and what they think of it."""
+
+    item_id: str
+    said: str
+    attitude: Attitude
+    turn: int = -1
+    relative: bool = False  # "more like the second": this one anchors the request
+
+
+class Wish(Frozen):
+    """A soft wish along one of the catalogue's scales: orders, never excludes."""
+
+    scale: str
+    direction: Literal[-1, 1]
+    said: str
+    relative_to: str | None = None  # item id: "funnier than that"
+    turn: int = -1
+
+
+class About(Frozen):
+    """Free words to search by meaning: "hopeful about grief"."""
+
+    text: str
+    turn: int = -1
+
+
+class Question(Frozen):
+    kind: Literal["fact", "about", "why", "compare", "superlative"]
+    item_ids: tuple[str, ...] = ()  # which items it is about; empty = the whole slate
+    field: str | None = None  # facet asked for ("runtime")
+    direction: Literal[-1, 1] | None = None  # superlative: 1 = most, -1 = least
+    said: str = ""
+
+
+class StateUpdate(Frozen):
+    """What one user turn said. Every list may be empty; ``intent`` always holds."""
+
+    intent: Intent
+    mentions: tuple[Mention, ...] = ()
+    add: tuple[Clause, ...] = ()
+    retract: tuple[str, ...] = ()  # facet or scale names, item ids, "about", or "all"
+    wishes: tuple[Wish, ...] = ()
+    about: tuple[About, ...] = ()
+    question: Question | None = None
+    count: int | None = None  # how many items were asked for
+    unknown: tuple[str, ...] = ()  # names that look like titles or people we do not have
+    indifferent: tuple[str, ...] = ()  # facets the person does not mind about
+    read_by: Literal["rules", "encoder", "both", "llm", "page"] = "rules"
+
+
+class Beliefs(Frozen):
+    """Everything held true of this person in this conversation, with who said it when."""
+
+    clauses: tuple[Clause, ...] = ()
+    mentions: tuple[Mention, ...] = ()
+    wishes: tuple[Wish, ...] = ()
+    about: tuple[About, ...] = ()
+    shown: tuple[str, ...] = ()  # item ids already recommended, in order
+    asked: tuple[str, ...] = ()  # facets already asked about, in order
+    indifferent: tuple[str, ...] = ()
+
+
+class Evidence(Frozen):
+    """One supported fact that a span of a reply may rest on."""
+
+    slot: str  # "<i1.maker>"
+    text: str  # what the slot stands for: "Denis Villeneuve"
+    item_id: str | None = None
+    field: str | None = None
+    source: Literal["fact", "editorial", "user", "computed"] = "fact"
+
+
+class Span(Frozen):
+    """A piece of the reply ``[start, end)`` and the evidence it rests on."""
+
+    start: int
+    end: int
+    evidence: Evidence
+
+
+class Unit(Frozen):
+    """A verified piece of a reply: one sentence, or the reason on one card."""
+
+    text: str
+    spans: tuple[Span, ...] = ()
+    item_id: str | None = None  # set on a card's reason
+    realised_by: Literal["llm", "rewrite", "template"] = "llm"
+    tie: str | None = None  # what ties the item to what was said: "category", "alike", ...
+
+
+class Slate(Frozen):
+    item_ids: tuple[str, ...] = ()
+    reasons: tuple[Unit, ...] = ()  # one an item, same order
+    ordered_by: Literal["llm", "retrieval"] = "llm"
+
+
+class Trace(BaseModel):
+    """What happened in one turn, for the log, the page and the benchmarks."""
+
+    nodes: list[str] = Field(default_factory=list)
+    model_calls: int = 0
+    tokens: int = 0
+    seconds: dict[str, float] = Field(default_factory=dict)
+    first_unit_s: float | None = None
+    total_s: float | None = None
+    allowed_items: int | None = None
+    candidates: list[str] = Field(default_factory=list)
+    verdicts: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class Turn(BaseModel):
+    """One side's contribution. A dialogue is a list of these."""
+
+    role: Literal["user", "agent"]
+    text: str
+    update: StateUpdate | None = None  # user turns: what was understood
+    act: Act | None = None  # agent turns: what was done
+    slate: Slate | None = None
+    units: tuple[Unit, ...] = ()
+    trace: Trace | None = None
+
+
+class Plan(BaseModel):
+    """What the policy decided to do, and what the reply may rest on."""
+
+    act: Act
+    item_ids: tuple[str, ...] = ()
+    facet: str | None = None  # ask: which facet; blocked: unused
+    options: tuple[str, ...] = ()  # ask: likely answers; blocked: clauses to relax, in words
+    relax: tuple[tuple[Clause, ...], ...] = ()
+    answers: tuple[Evidence, ...] = ()
+    note: str = ""  # e.g. a name that is not in the catalogue
+
+
+class DialogueState(BaseModel):
+    """The graph's state. ``turns[-1]`` is the user turn being answered."""
+
+    turns: list[Turn] = Field(default_factory=list)
+    beliefs: Beliefs = Field(default_factory=Beliefs)
+    slate: Slate = Field(default_factory=Slate)  # what "the second one" refers to
+    plan: Plan | None = None
+    trace: Trace = Field(default_factory=Trace)
+    user: str = "anonymous"

@@ -1,0 +1,153 @@
+"""Nothing reaches a person that this file has not passed.
+
+A draft is delexicalised text. Names and numbers can only come from slots, and every
+slot must have evidence; what is left is checked for claims in plain words: digits,
+capitalised names, catalogue values (genres, languages...), superlatives, scale words.
+Pure functions; the verdict says what was wrong so that a rewrite can be asked for.
+"""
+
+import re
+from functools import cached_property
+from typing import NamedTuple
+
+from agent.state import Evidence, Span, Unit
+from agent.talker import Brief, required
+from catalog.items import Catalog
+
+SLOT = re.compile(r"<[a-z]+\d*(?:\.[a-z]+\d*)?>")
+WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+#: Words that state a fact or a comparison wherever they stand.
+CLAIMS = frozenset(
+    """best worst greatest finest highest lowest newest oldest latest earliest longest shortest
+    funniest scariest darkest award awards award-winning oscar oscars winner winning nominated
+    acclaimed classic masterpiece famous popular hit blockbuster cult underrated overrated sequel
+    prequel remake franchise trilogy true based novel better worse more less than longer shorter
+    newer older funnier scarier darker lighter slower faster first second third last
+    hundred thousand million twenty thirty rated rating review reviews critics box-office""".split()
+)
+#: Numbers and such words allowed in plain text for acts that list or count.
+COUNTING = frozenset("first second third last more".split())
+MAX_CHARS = 420
+
+
+class Verdict(NamedTuple):
+    """``ok`` or what is wrong, in words a model can act on."""
+
+    ok: bool
+    complaint: str = ""
+
+
+class Verifier:
+    """Checks drafts against their briefs for one catalogue."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+
+    @cached_property
+    def lexicon(self) -> frozenset[str]:
+        """Lower-case words that would be a claim in plain text: facet values, scale words."""
+        words: set[str] = set(CLAIMS)
+        for facet in self.catalog.domain.facets:
+            if facet.kind == "categories" and facet.role in ("category", "origin", "language"):
+                for value in (*self.catalog.values(facet.name), *facet.synonyms):
+                    words |= {w for w in WORD.findall(str(value).casefold()) if len(w) > 2}
+            if facet.role == "mood":
+                words |= {str(v).casefold() for v in self.catalog.values(facet.name)}
+        for scale in self.catalog.domain.scales:
+            for phrase in (*scale.more, *scale.less, scale.label):
+                if " " not in phrase:
+                    words.add(phrase.casefold())
+        return frozenset(words - NEUTRAL)
+
+    def check(self, draft: str, brief: Brief) -> Verdict:
+        """Whether ``draft`` may be shown; see the module docstring for the rules."""
+        text = draft.strip()
+        if not text:
+            return Verdict(False, "The draft is empty.")
+        if len(text) > MAX_CHARS:
+            return Verdict(False, f"The draft has {len(text)} characters; at most {MAX_CHARS}.")
+        slots = SLOT.findall(text)
+        for slot in slots:
+            if slot not in brief.texts:
+                return Verdict(False, f"{slot} has no evidence here.")
+        for group in required(brief):
+            if not any(set(alternative) <= set(slots) for alternative in group):
+                wanted = " or ".join(" with ".join(a) for a in group)
+                return Verdict(False, f"The sentence must use {wanted}.")
+        if any(slots.count(s) > (2 if s.endswith(".title>") else 1) for s in slots):
+            return Verdict(False, "A slot is used too often.")
+        return self._plain_words(text, brief)
+
+    def _plain_words(self, text: str, brief: Brief) -> Verdict:
+        plain = SLOT.sub(" \x00 ", text)
+        if re.search(r"[\d<>\[\]{}|@#*_]", plain):
+            return Verdict(False, "No digits or markup in plain text; use the slots.")
+        if text[-1] not in ".?!…" and not text.endswith(("<i1.premise>", ">")):
+            return Verdict(False, "The sentence does not end.")
+        allowed = COUNTING if brief.act in ("more", "refine", "intro", "help", "ask") else frozenset()
+        sentence_start = True
+        words: list[str] = []
+        for token in re.findall(r"\x00|[.!?:]|[^\W\d_]+(?:['’-][^\W\d_]+)*", plain):
+            if token in ".!?:":
+                sentence_start = True
+                continue
+            if token == "\x00":
+                sentence_start = False
+                words.append(token)
+                continue
+            low = token.casefold()
+            if low in self.lexicon and low not in allowed:
+                return Verdict(False, f"'{token}' is a claim in plain words; use a slot.")
+            if token[0].isupper() and not sentence_start and low.split("'")[0] != "i":
+                return Verdict(False, f"'{token}' is a name in plain text; use a slot.")
+            sentence_start = False
+            words.append(low)
+        for k in range(len(words) - 5):
+            if words[k : k + 3] == words[k + 3 : k + 6]:
+                return Verdict(False, "The sentence repeats itself.")
+        return Verdict(True)
+
+
+#: Facet-value words too common in plain talk to count as a claim.
+NEUTRAL = frozenset("art life light short live new film films action family people".split()) - {
+    "action",
+    "family",
+}
+
+
+def realise(draft: str, evidence: dict[str, Evidence], **unit: object) -> Unit:
+    """Fill the slots of a passed draft; every filled span keeps its evidence.
+
+    Articles before a slot agree with what the slot turned out to be ("a" / "an"), and a
+    slot's own full stop is not doubled.
+    """
+    out: list[str] = []
+    spans: list[Span] = []
+    position = 0
+    length = 0
+    text = draft.strip()
+    for match in SLOT.finditer(text):
+        before = text[position : match.start()]
+        proof = evidence[match.group()]
+        words = proof.text
+        before = re.sub(r"\b([Aa])n?( +)$", lambda m: _article(m, words), before)
+        sentence_start = not (out and "".join(out).strip()) and not before.strip()
+        if sentence_start or before.rstrip().endswith((".", "!", "?")):
+            words = words[:1].upper() + words[1:]
+        out.append(before)
+        length += len(before)
+        spans.append(Span(start=length, end=length + len(words), evidence=proof))
+        out.append(words)
+        length += len(words)
+        position = match.end()
+        if words.endswith((".", "!", "?")) and text[position : position + 1] == ".":
+            position += 1
+    out.append(text[position:])
+    return Unit(text="".join(out), spans=tuple(spans), **unit)  # type: ignore[arg-type]
+
+
+def _article(match: re.Match[str], following: str) -> str:
+    article = "an" if following[:1].casefold() in "aeiou" else "a"
+    if match.group(1) == "A":
+        article = article.capitalize()
+    return article + match.group(2)

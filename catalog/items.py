@@ -1,0 +1,205 @@
+"""Items and the catalogue: columns in memory, opened from one built folder.
+
+A catalogue is a table (one row an item, one column a facet), the vectors, the semantic
+IDs with their mask, and a few derived signals. What the columns mean is said by
+``domain.yaml`` beside them, so films, books and lamps are the same code. Twenty thousand
+items open in under a second: parquet and npz, nothing is embedded or fitted here.
+
+    catalog = Catalog.open("catalog/data/movies")
+    catalog.item(catalog.row("Parasite (2019 film)")).title
+
+``python -m catalog.build`` writes such a folder; its layout is in ``catalog/folder.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import scipy.sparse as sp
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from catalog.errors import CatalogError
+from catalog.trie import SlateMask
+
+Floats = npt.NDArray[np.float32]
+Kind = Literal["number", "categories", "people", "text", "link"]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Facet(Frozen):
+    """One column a person can talk about."""
+
+    name: str  #: column name: "genres"
+    role: str  #: what it does in a sentence, one of ``tools.tokens.ROLES``: "category"
+    kind: Kind
+    label: str  #: "genre"
+    plural: str  #: "genres"
+    unit: str | None = None  #: "minutes"
+    ask: str | None = None  #: the question that asks for it, in words
+    synonyms: dict[str, str] = Field(default_factory=dict)  #: lower-case surface -> value
+    aliases_multi: dict[str, list[str]] = Field(default_factory=dict)  #: surface -> all of these
+    filterable: bool = True  #: may a hard constraint rest on it?
+
+
+class Scale(Frozen):
+    """A soft dimension from 0 to 4, and the words that ask for more or less of it."""
+
+    name: str  #: "humour"
+    label: str  #: "funny"
+    more: list[str]  #: "funnier", "more humorous", ...
+    less: list[str]
+
+
+class Domain(Frozen):
+    """What the catalogue is about: read from ``domain.yaml``."""
+
+    name: str
+    noun_one: str
+    noun_many: str
+    noun_also: list[str] = Field(default_factory=list)
+    facets: list[Facet]
+    scales: list[Scale] = Field(default_factory=list)
+    openers: list[str] = Field(default_factory=list)  #: example first messages
+    vector_text: list[str] = Field(default_factory=list)  #: columns that make an item's vector
+    keyword_text: str | None = None  #: source column that keywords are derived from; not stored
+
+    @classmethod
+    def read(cls, path: Path) -> Domain:
+        """Parse ``domain.yaml``. ``CatalogError`` names the file and the bad entry."""
+        try:
+            return cls.model_validate(yaml.safe_load(path.read_text("utf-8")))
+        except OSError as error:
+            raise CatalogError(f"{path} cannot be read ({error}): a catalogue needs it.") from error
+        except (yaml.YAMLError, ValidationError) as error:
+            raise CatalogError(f"{path} is not a valid domain description: {error}") from error
+
+
+class Item(Frozen):
+    """One item. A facet without a value is absent from ``values``; list facets are tuples."""
+
+    id: str
+    title: str
+    values: dict[str, Any]
+    link: str | None = None
+    editorial: frozenset[str] = frozenset()  #: fields that rest on our editorial layer
+
+
+class Catalog:
+    """All items, columnar. Rows are 0..N-1 in the order of ``df``; ids are for keeping.
+
+    Attributes: ``df`` (``id, title, link, popularity, editorial`` and one column a facet),
+    ``domain``, ``vectors`` ``(N, 384)`` float32 unit rows, ``codes`` ``(N, 3)`` uint8 unique,
+    ``codebooks`` ``(3, 256, 384)`` float32, ``scales`` name -> ``(N,)`` float32 in 0..4
+    (estimates unless "scales" is in the item's ``editorial``: order by them, claim nothing),
+    ``popularity`` ``(N,)`` float32, ``related`` ``(N, N)`` CSR of co-mention counts,
+    ``mask`` the slate mask, ``path`` the folder it came from, ``fingerprint`` its content hash.
+    """
+
+    def __init__(
+        self,
+        *,
+        df: pl.DataFrame,
+        domain: Domain,
+        vectors: Floats,
+        codes: npt.NDArray[np.uint8],
+        codebooks: Floats,
+        scales: dict[str, Floats],
+        related: sp.csr_matrix,
+        path: Path | None = None,
+        fingerprint: str = "",
+    ) -> None:
+        self.df = df
+        self.domain = domain
+        self.vectors = vectors
+        self.codes = codes
+        self.codebooks = codebooks
+        self.scales = scales
+        self.related = related
+        self.path = path
+        self.fingerprint = fingerprint
+        self.popularity: Floats = df["popularity"].to_numpy().astype(np.float32)
+        self.mask = SlateMask(codes)
+        self._rows = {item_id: row for row, item_id in enumerate(df["id"].to_list())}
+        self._facets = {facet.name: facet for facet in domain.facets}
+        self._values: dict[str, dict[Any, int]] = {}
+        if len(self._rows) != len(df):
+            raise CatalogError(f"Ids repeat: {len(df)} items, {len(self._rows)} ids.")
+
+    @classmethod
+    def open(cls, path: str | Path) -> Catalog:
+        """Open a built folder. ``CatalogError`` names the path, what is wrong, the remedy."""
+        from catalog.folder import load
+
+        return load(Path(path))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def has(self, item_id: str) -> bool:
+        return item_id in self._rows
+
+    def row(self, item_id: str) -> int:
+        """The row of an id. ``CatalogError`` if it is not in this catalogue."""
+        row = self._rows.get(item_id)
+        if row is None:
+            raise CatalogError(
+                f"No item {item_id!r} in this catalogue ({len(self)} items): "
+                "look it up with tools.find_title."
+            )
+        return row
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Item ids in row order."""
+        return list(self._rows)
+
+    def item(self, row_or_id: int | str) -> Item:
+        """One item by row or id. ``CatalogError`` if there is no such row or id."""
+        row = self.row(row_or_id) if isinstance(row_or_id, str) else int(row_or_id)
+        if not 0 <= row < len(self):
+            raise CatalogError(f"No row {row}: rows run from 0 to {len(self) - 1}.")
+        record = self.df.row(row, named=True)
+        values: dict[str, Any] = {}
+        for name in self._facets:
+            value = record[name]
+            if isinstance(value, list):
+                value = tuple(value)
+            if value is not None and value != ():
+                values[name] = value
+        return Item(
+            id=record["id"],
+            title=record["title"],
+            values=values,
+            link=record["link"],
+            editorial=frozenset(record["editorial"] or ()),
+        )
+
+    def items(self, rows: Sequence[int]) -> list[Item]:
+        return [self.item(int(row)) for row in rows]
+
+    def facet(self, name: str) -> Facet:
+        """A facet by name. ``CatalogError`` lists those there are."""
+        if name not in self._facets:
+            raise CatalogError(f"No facet {name!r}: this catalogue has {', '.join(self._facets)}.")
+        return self._facets[name]
+
+    def values(self, facet: str) -> dict[Any, int]:
+        """Every value of a facet with the number of items that have it, commonest first."""
+        if facet not in self._values:
+            self.facet(facet)
+            column = self.df[facet]
+            if isinstance(column.dtype, pl.List):
+                column = column.explode()
+            counts = column.drop_nulls().value_counts(sort=True)
+            self._values[facet] = dict(zip(counts[facet], counts["count"], strict=True))
+        return self._values[facet]
