@@ -7,7 +7,7 @@ before it is offered, so a sentence that carries it out is true whatever its wor
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -216,8 +216,8 @@ def _clause_ties(facets: Mapping[str, Facet], item: Item, clauses: tuple[Clause,
         value = item.values.get(facet.name)
         said = Evidence(slot="<c1>", text=words, field=facet.name, source="user")
         slot = f"<i1.{facet.role}>"
-        if value in (None, (), ""):
-            continue
+        if value in (None, (), "") or not _satisfies(value, clause):
+            continue  # shown before the clause was said
         if facet.role in NUMBER_ROLES and clause.op in ("ge", "le"):
             shown = field_evidence(item, facet, value_text(facet, value), slot)
             positive.append(Tie(facet.role, (said, shown)))
@@ -232,6 +232,17 @@ def _clause_ties(facets: Mapping[str, Facet], item: Item, clauses: tuple[Clause,
             negative.append(Tie(facet.role, (said.model_copy(update={"text": words}), shown)))
     order = {role: k for k, role in enumerate((*VALUE_ROLES, *NUMBER_ROLES))}
     return sorted(positive, key=lambda t: order[t.name]) + negative
+
+
+def _satisfies(value: Any, clause: Clause) -> bool:
+    if clause.op in ("ge", "le"):
+        low, high = sorted((float(value), float(clause.values[0])))
+        return (low if clause.op == "le" else high) == float(value)
+    held = set(value if isinstance(value, tuple) else (value,))
+    wanted = set(clause.values)
+    if clause.op == "all":
+        return wanted <= held
+    return bool(wanted & held) == (clause.op == "any")
 
 
 def _fallback(catalog: Catalog, item: Item) -> Tie:

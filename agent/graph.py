@@ -8,6 +8,7 @@ every node, so a killed process resumes at the node it was in.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -22,10 +23,9 @@ from agent import beliefs as critique
 from agent.briefs import Unitary, opening, plain, reason
 from agent.policy import blocked, decide, slate_size
 from agent.respond import Writer, stopwatch
-from agent.state import Beliefs, DialogueState, Plan, Slate, Trace, Turn, Unit
-from agent.understand import Understander
+from agent.state import Beliefs, DialogueState, Plan, Slate, StateUpdate, Trace, Turn, Unit
 from catalog.items import Catalog
-from tools.recommend import Recommender
+from agent.recommending import Recommender
 
 SLATE_ACTS = ("recommend", "refine", "more")
 
@@ -35,7 +35,7 @@ class Parts:
     """What the nodes work with; one set a process, shared by all conversations."""
 
     catalog: Catalog
-    understander: Understander
+    read: Callable[[str, DialogueState], StateUpdate]
     recommender: Recommender
     writer: Writer
     slate_items: int = 5
@@ -61,7 +61,7 @@ def understand(state: DialogueState, parts: Parts) -> dict[str, Any]:
     started = time.perf_counter()
     trace = Trace(nodes=["understand"])
     user = state.turns[-1]
-    update = parts.understander.read(user.text, state)
+    update = parts.read(user.text, state)
     turns = [*state.turns[:-1], user.model_copy(update={"update": update})]
     stopwatch(trace, "understand", started)
     return {"turns": turns, "beliefs": critique.apply(state.beliefs, update), "trace": trace}
@@ -90,7 +90,7 @@ def recommend(state: DialogueState, parts: Parts) -> dict[str, Any]:
     out = critique.excluded(state.beliefs)
     count = slate_size(state.turns[-1].update, parts.slate_items)
     result = parts.recommender.recommend(
-        turns=[(t.role, t.text) for t in state.turns], beliefs=state.beliefs, n=count, exclude=out
+        state.turns, state.beliefs, count, out
     )
     trace = _traced(state, "recommend", started)
     trace.allowed_items = result.allowed_count

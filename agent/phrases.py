@@ -31,7 +31,7 @@ def value_text(facet: Facet, value: Any, limit: int = 3) -> str:
         return listed(label(facet, v) for v in value[:limit])
     if facet.kind == "number":
         if facet.role == "audience":
-            return f"{facet.label} {value:g}" if value else "all ages"
+            return f"age {value:g}" if value else "all ages"
         return number(float(value), facet.unit)
     return label(facet, value)
 
@@ -100,7 +100,7 @@ def _range(facet: Facet, op: str, value: float) -> str:
         case "date":
             return f"from {text} or later" if op == "ge" else f"from {text} or earlier"
         case "audience":
-            return f"advised from {facet.label} {value:g} {'up' if op == 'ge' else 'or younger'}"
+            return f"for age {value:g} and up" if op == "ge" else f"suitable from age {value:g}"
         case _:
             return f"of at least {text}" if op == "ge" else f"of at most {text}"
 

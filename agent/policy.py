@@ -68,8 +68,6 @@ def _recommend(
     state: DialogueState, update: StateUpdate, catalog: Catalog, unknown: str = ""
 ) -> Plan:
     beliefs = state.beliefs
-    if _knows_nothing(beliefs) and unknown:
-        return Plan(act="unknown", note=unknown)
     wants_more = update.intent == "more" or update.count is not None
     if update.intent in ("recommend", "answer") and not wants_more and not state.slate.item_ids:
         question = _worth_asking(state, catalog)

@@ -26,7 +26,7 @@ SENTENCES = {
     "intro": "Here are <count> <nouns> for you.",
     "more": "Here are <count> more <nouns>.",
     "refine": "With that in mind, here are <count> <nouns>.",
-    "undo": "Done, your last message is taken back.",
+    "undo": "Done, I have taken that back.",
     "accept": "Good choice: <i1.title>. Enjoy it!",
     "chat": "Glad to hear from you. Tell me what you feel like and I will look for <nouns>.",
     "help": "Tell me what you like, what to avoid, or name <nouns> you know, and I will suggest some.",

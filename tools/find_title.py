@@ -35,7 +35,7 @@ FEATURES: Final = (
     "article", "noun", "one*capital", "one*cue", "one*lower", "one*rarity", "short*pop",
     "full_title_case", "goes_on",
 )  # fmt: skip
-WEIGHTS: Final = np.array([-3.77, -6.96, 0.68, -8.01, -1.88, 5.08, -0.25, 6.61, 0.78, -2.76, 1.15, 1.55, 0.41, 1.39, -0.82, 1.50, 3.00, -3.87, 1.56, 0.30, 1.50, 0.47, -1.34, 4.74, -1.49, 0.99, -2.80])
+WEIGHTS: Final = np.array([-3.77, -6.96, 0.58, -8.02, -1.90, 5.11, -0.25, 6.76, 0.78, -2.85, 1.16, 1.54, 0.29, 1.17, 0.00, 1.50, 3.00, -1.50, 1.60, 0.30, 1.50, 0.46, -1.34, 4.68, -1.50, 1.00, -2.76])
 THRESHOLD: Final = 0.6
 
 _CUES: Final = frozenset(

@@ -133,6 +133,7 @@ def title_forms(title: str) -> dict[str, str]:
         add((letters,), "acronym")
     if len(halves) > 1:
         head = [t.word for t in tokens(_SUBTITLE.split(plain)[0])]
-        if len(head) >= 4:
+        head = head[1:] if head and head[0] in ARTICLES else head
+        if len(head) >= 4 and all(w[0].isalpha() for w in head):
             add(("".join(w[0] for w in head),), "acronym")
     return forms

@@ -7,6 +7,12 @@ fewer steps. BPE rows start as averages of MiniLM's WordPiece rows. The learning
 follows the clock, not a step count, so one flag, --minutes, is the whole schedule. A
 killed run goes on from its last checkpoint when started again with the same --out.
 
+Workers are threads that share the weights, each with its part of the batch: they meet once
+a step, where torch's own threads meet in every kernel and crawl on a machine that does
+other things too. So on a CPU give each worker one thread:
+
+    OMP_NUM_THREADS=1 python -m training.pretrain --workers 2 ...
+
     python -m training.pretrain --corpus DIR --tokenizer DIR --out DIR --minutes 50
 """
 
@@ -16,6 +22,7 @@ import math
 import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -164,12 +171,12 @@ def schedule(progress: float, warmup: float = 0.03, floor: float = 0.02) -> floa
 
 
 def optimisers(
-    model: nn.Module, lr: float, *, muon: bool = True, weight_decay: float = 0.05
+    model: nn.Module, lr: float, *, muon: bool = True, weight_decay: float = 0.05, parts: int = 1
 ) -> list[torch.optim.Optimizer]:
     """Muon (Jordan 2024, torch's own) for layer matrices, AdamW for rows, norms and biases.
 
     ``match_rms_adamw`` scales Muon's update to AdamW's size (Moonshot 2025), so both take
-    the same rate.
+    the same rate. Muon's matrices are dealt to ``parts`` optimisers that may step side by side.
     """
     matrices, rest = [], []
     for name, p in model.named_parameters():
@@ -181,10 +188,13 @@ def optimisers(
         {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
     ]
     found: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95))]
-    if matrices:
+    for part in range(parts if matrices else 0):
         found.append(
             torch.optim.Muon(
-                matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+                matrices[part::parts],
+                lr=lr,
+                weight_decay=weight_decay,
+                adjust_lr_fn="match_rms_adamw",
             )
         )
     return found
@@ -236,10 +246,18 @@ class Trainer:
     """State of one run: model, optimisers, step, seconds used; saved and resumed whole."""
 
     def __init__(
-        self, model: Qwen3ForCausalLM, out: Path, lr: float, muon: bool, device: torch.device
+        self,
+        model: Qwen3ForCausalLM,
+        out: Path,
+        lr: float,
+        muon: bool,
+        device: torch.device,
+        workers: int = 1,
     ) -> None:
-        self.model, self.out, self.device = model.to(device), out, device
-        self.optimisers = optimisers(model, lr, muon=muon)
+        self.model, self.out, self.device, self.workers = model.to(device), out, device, workers
+        self.optimisers = optimisers(model, lr, muon=muon, parts=workers)
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.pool = ThreadPoolExecutor(workers)
         self.step, self.seconds, self.lr = 0, 0.0, lr
         self.checkpoint = out / "checkpoint.pt"
 
@@ -269,14 +287,19 @@ class Trainer:
     def train_step(self, tokens: Tensor, progress: float) -> float:
         """One update at the rate the clock asks for; returns the loss."""
         set_rate(self.optimisers, self.lr * schedule(progress))
-        loss = next_token_loss(self.model, tokens, self.device)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        for optimiser in self.optimisers:
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
+        parts = tokens.tensor_split(self.workers)
+        shares = [len(part) / len(tokens) for part in parts]
+        losses, found = zip(*self.pool.map(self._gradients, parts), strict=True)
+        for p, *grads in zip(self.parameters, *found, strict=True):
+            p.grad = sum(g * share for g, share in zip(grads, shares, strict=True))
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        list(self.pool.map(lambda optimiser: optimiser.step(), self.optimisers))
         self.step += 1
-        return float(loss.detach())
+        return sum(loss * share for loss, share in zip(losses, shares, strict=True))
+
+    def _gradients(self, tokens: Tensor) -> tuple[float, tuple[Tensor, ...]]:
+        loss = next_token_loss(self.model, tokens, self.device)
+        return float(loss.detach()), torch.autograd.grad(loss, self.parameters)
 
 
 def run(
@@ -343,6 +366,7 @@ def main(
     checkpoint_seconds: Annotated[float, typer.Option(help="seconds between checkpoints")] = 180,
     seed: Annotated[int, typer.Option()] = 13,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    workers: Annotated[int, typer.Option(help="threads that share a batch")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="the same for one minute")] = False,
 ) -> None:
     """Pretrain within the budget; the last line is JSON."""
@@ -354,7 +378,7 @@ def main(
         with torch.no_grad():
             rows = minilm_rows(fast)
             model.get_input_embeddings().weight[: len(rows)] = rows
-    trainer = Trainer(model, out, lr, muon, where)
+    trainer = Trainer(model, out, lr, muon, where, workers)
     trainer.resume()
     stream = Stream(corpus, batch, seed)
     millions = sum(p.numel() for p in model.parameters()) / 1e6

@@ -33,7 +33,7 @@ _CUES: Final[list[tuple[Operator, str]]] = [
     ("like", r"(?:my |our |all[- ]time )(?:(?:all[- ]time|absolute|personal|other|current) )*(?:favou?rites?|faves?)(?: \w+){0,3}?(?: (?:is|are|was|were|include|includes|would be|would have to be|has to be)|:)"),  # fmt: skip
     ("like", r"(?:favou?rites?|faves?)\b(?:(?: \w+){0,2}? (?:is|are|was|were|include|includes|would be))?"),
     ("seen", rf"{_ADV}(?:(?:i|we)(?:'ve| have)?\s+{_ADV}(?:seen|watched|rewatched|saw)|seen|watched|rewatched|saw|finished|know)\b"),  # fmt: skip
-    ("not", r"(?:anything|everything|something|whatever|any (?:\w+ )?|all (?:\w+ )?)(?:genre |kind |type |film |movie |one )?(?:but|except(?: for)?|other than|besides|apart from|that(?:'s| is|s)? ?(?:not|isn'?t)|which isn'?t|aside from|not)\b"),  # fmt: skip
+    ("not", r"(?:(?:anything|everything|something|whatever|any|all)(?: \w+)?) (?:but|except(?: for)?|other than|besides|apart from|that(?:'s| is|s)? ?(?:not|isn'?t)|which isn'?t|aside from|not)\b"),  # fmt: skip
     ("not", r"(?:except(?: for)?|excluding|exclude|other than|apart from|instead of|rather than|not including|besides|as long as (?:it'?s|it is|there(?:'s| is|'re| are)) (?:not|no)|that (?:aren'?t|isn'?t|are not|is not)|(?:isn'?t|aren'?t|ain'?t|wasn'?t|is not|are not|not (?:an?|the|any|as|quite|in the mood for)))\b"),  # fmt: skip
     ("not", r"(?:(?:don'?t|dont|do not|didn'?t|doesn'?t|won'?t|not|never|no longer) (?:really |even |actually |particularly |want |feel like |wanna |need |in the mood for |(?:to )?(?:see|watch|show|give|include|suggest|recommend|have|be)(?: me)? |anything |any |looking for |be |too |so |interested in |up for |after )+)"),  # fmt: skip
     ("not", r"(?:avoid(?:ing)?|skip(?:ping)?|no more|enough (?:of|with)|minus|sans|leave out|hold the|anything without|less of|not so much|keep out|cut out|no|not|non|without|nothing|none|never|neither|nor|zero)\b-?"),  # fmt: skip
@@ -61,13 +61,13 @@ class Scopes:
         self.low = low
         shields = shields or []
         found: list[Cue] = []
-        for n, (operator, pattern) in enumerate(_COMPILED):
+        for operator, pattern in _COMPILED:
             for m in pattern.finditer(low):
                 if any(m.start() < e and m.end() > s for s, e in shields):
                     continue
-                if m.end() > m.start():
-                    found.append(Cue(m.start(), m.end(), operator, m.group().strip()))
-            del n
+                said = m.group().rstrip(" -")
+                if said:
+                    found.append(Cue(m.start(), m.start() + len(said), operator, said))
         order = {id(c): k for k, c in enumerate(found)}
         found.sort(key=lambda c: (c.start, -(c.end - c.start), order[id(c)]))
         self.cues: list[Cue] = []

@@ -69,6 +69,10 @@ class Lexicon:
         for facet in domain.facets:
             if facet.kind == "categories" and facet.filterable:
                 self._add_values(facet, catalog.values(facet.name))
+        self.commonest: dict[str, str] = {}
+        for facet in domain.facets:
+            if facet.kind == "categories":
+                self.commonest[facet.name] = next(iter(catalog.values(facet.name)), "")
         self._add_scales()
         self.scale_labels = {s.name: s.label for s in domain.scales}
         self.ranges: dict[str, tuple[float, float, float, float]] = {}

@@ -245,7 +245,7 @@ LANGUAGES: dict[str, str] = {
     "Q58635": "Punjabi", "Q36368": "Kurdish", "Q14196": "Afrikaans", "Q9296": "Macedonian",
     "Q8641": "Yiddish", "Q1571": "Marathi", "Q9252": "Kazakh", "Q9058": "Slovak",
     "Q8798": "Ukrainian", "Q7838": "Swahili", "Q9205": "Khmer", "Q9246": "Mongolian",
-    "Q9083": "Lithuanian",
+    "Q9083": "Lithuanian", "Q10179": "Zulu",
 }  # fmt: skip
 
 #: what a first sentence calls a film of a country: "is a 1981 American comedy"

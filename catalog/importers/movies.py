@@ -52,6 +52,8 @@ MAKING = re.compile(
 NOT_A_NAME = re.compile(r"\d{2}|[()\[\]]|\b(Award|nominee|uncredited|voice)\b")
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"“])")
 ORIGIN = re.compile(rf"\b(?:is|was) an? (?:\d{{4}} )?({'|'.join(movie_words.ADJECTIVES)})\b")
+LANGUAGE = re.compile(r"\b([A-Z][a-z]+)[- ]language\b")
+ENGLISH_SPEAKING = ("United States", "United Kingdom", "Australia", "New Zealand")
 
 
 def main(
@@ -76,6 +78,7 @@ def main(
     write_lines(out / "items.jsonl", items)
     rows = {item["id"]: row for row, item in enumerate(items)}
     write_related(out / "related.csv", redial.pair_counts(dialogues, ids))
+    write_ids(out / "redial_ids.csv", ids, rows)
     for name in ("domain.yaml", "NOTICE.md"):
         shutil.copy(editorial.parent / name, out / name)
     shutil.copy(editorial, out / "editorial.jsonl")
@@ -177,8 +180,7 @@ def to_item(film: Record, written: Record | None, mentions: int) -> Record:
         "genres": movie_words.genres(raw),
         "directors": people(film.get("directors", [])),
         "cast": people(film.get("cast", []))[:MAX_CAST],
-        "country": named(movie_words.COUNTRIES, film.get("country_qid")) or said_country(overview),
-        "language": named(movie_words.LANGUAGES, film.get("language_qid")),
+        **origin(film, overview),
         "themes": movie_words.themes(raw),
         "link": film.get("wikipedia"),
         "editorial": [],
@@ -187,7 +189,8 @@ def to_item(film: Record, written: Record | None, mentions: int) -> Record:
     if written:
         add_layer(item, written)
     item["popularity"] = round(mentions + prior(film, written), 4)
-    item["overview"] = world(overview) or stand_in(item)
+    item["overview"] = world(overview)
+    item["stand_in"] = "" if overview else stand_in(item)
     return item
 
 
@@ -199,6 +202,10 @@ def add_layer(item: Record, written: Record) -> None:
         if item[name] is None or name in override:
             item[name] = written[name]
             added.append(name)
+    if redial.plain(written["title"]) != redial.plain(item["title"]):
+        item["original_title"] = written["title"]
+    elif written.get("original_title"):
+        item["original_title"] = written["original_title"]
     for name in ("premise", "moods", "runtime", "age"):
         if written.get(name) is not None:
             item[name] = written[name]
@@ -240,10 +247,25 @@ def named(table: dict[str, str], qid: str | None) -> list[str]:
     return [table[qid]] if qid in table else []
 
 
-def said_country(overview: str) -> list[str]:
-    """The country that "X is a 1981 American comedy" states, for films without one."""
-    match = ORIGIN.search(overview[:300])
-    return [movie_words.ADJECTIVES[match[1]]] if match else []
+def origin(film: Record, overview: str) -> dict[str, list[str]]:
+    """Country and language of a film.
+
+    Wikidata gives one of several countries and languages in no order, so what the first
+    sentence says ("is a 1981 American comedy", "a Spanish-language film") goes before it,
+    and a language other than English is not believed of a film from an English-speaking
+    country that does not say so (Taken is not an Arabic film).
+    """
+    opening = overview[:400]
+    match = ORIGIN.search(opening)
+    country = [movie_words.ADJECTIVES[match[1]]] if match else []
+    country = country or named(movie_words.COUNTRIES, film.get("country_qid"))
+    said = LANGUAGE.search(opening)
+    language = named(movie_words.LANGUAGES, film.get("language_qid"))
+    if said and said[1] in movie_words.LANGUAGES.values():
+        language = [said[1]]
+    elif language != ["English"] and country and country[0] in ENGLISH_SPEAKING:
+        language = []
+    return {"country": country, "language": language}
 
 
 def prior(film: Record, written: Record | None) -> float:
@@ -279,6 +301,14 @@ def write_related(path: Path, pairs: Counter[tuple[str, str]]) -> None:
         writer = csv.writer(file)
         writer.writerow(["a", "b", "count"])
         writer.writerows((a, b, n) for (a, b), n in sorted(pairs.items()))
+
+
+def write_ids(path: Path, ids: dict[str, str], rows: dict[str, int]) -> None:
+    """ReDial film number -> item id, so that its dialogues can be read against the catalogue."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["redial", "id"])
+        writer.writerows(sorted((int(n), i) for n, i in ids.items() if i in rows))
 
 
 def write_dialogues(

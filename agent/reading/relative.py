@@ -1,0 +1,199 @@
+"""Relative critique: "newer than that", "shorter than the second", "something older".
+
+A comparison with an item becomes a clause with that item's own number; a bare "newer"
+is measured against the slate on screen, or against the catalogue when there is none.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+from agent.reading.refs import Ref, focus_item
+from catalog.filters import Clause
+from tools.find_title import Link
+
+if TYPE_CHECKING:
+    from agent.reading.turn import Reading
+    from catalog.items import Facet
+
+_SIDES: Final[dict[str, dict[str, Literal[-1, 1]]]] = {
+    "date": {"newer": 1, "more recent": 1, "later": 1, "more modern": 1, "younger": 1,
+             "less old": 1, "older": -1, "earlier": -1, "less recent": -1, "more vintage": -1},
+    "time": {"longer": 1, "less short": 1, "shorter": -1, "less long": -1, "not as long": -1,
+             "not so long": -1, "not that long": -1, "quicker": -1, "briefer": -1},
+    "price": {"more expensive": 1, "pricier": 1, "dearer": 1, "cheaper": -1, "less expensive": -1,
+              "more affordable": -1, "less pricey": -1},
+}  # fmt: skip
+_PLAIN: Final[dict[str, dict[str, Literal[-1, 1]]]] = {
+    "date": {"recent": 1, "new": 1, "modern": 1, "latest": 1, "newest": 1, "contemporary": 1,
+             "new releases?": 1, "recently released": 1, "last (?:few|couple of|5|five) years": 1,
+             "old": -1, "vintage": -1, "old[- ]school": -1, "oldies?": -1, "classics?": -1},
+    "time": {"short": -1, "quick": -1, "long": 1, "lengthy": 1},
+    "price": {"cheap": -1, "inexpensive": -1, "affordable": -1, "expensive": 1, "luxur(?:y|ious)": 1},
+}  # fmt: skip
+_RECENT_YEARS: Final = 6
+_THAN: Final = re.compile(r"^\s+(?:film |movie |one |ones |stuff |something )?than\s+")
+
+
+@dataclass
+class Relative:
+    clauses: list[Clause] = field(default_factory=list)
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    anchor: str | None = None  # the item that "funnier than that" is measured by
+
+
+def read_relative(
+    r: "Reading", low: str, links: list[Link], refs: list[Ref], it: Ref | None
+) -> Relative:
+    """Comparisons of a turn that no number states."""
+    out = Relative()
+    places = [(x.start, x.end, (x.value,)) for x in links if x.kind == "item"]
+    places += [(x.start, x.end, x.item_ids) for x in refs]
+    out.anchor = _compared_with(low, places, it)
+    for facet in r.lexicon.facets.values():
+        kind = _kind(facet)
+        if kind is None or facet.name not in r.lexicon.ranges:
+            continue
+        for words, side in _SIDES[kind].items():
+            for m in re.finditer(rf"\b(?:(?:much|a bit|a little|slightly|way|somewhat) )?{words}\b", low):
+                if re.match(r"\s+than\s+(?:the\s+year\s+)?(?:\d|an? hour|one hour|two|three|the\s+(?:19|20)?\d0)", low[m.end() :]):
+                    continue  # a number follows: numbers.py reads it
+                clause = _versus(r, facet, side, m.end(), low, places, it, low[m.start() : m.end()])
+                if clause is not None and not _taken(out, m.start(), m.end()):
+                    out.clauses.append(clause)
+                    out.spans.append((m.start(), m.end()))
+        for words, side in _PLAIN[kind].items():
+            for m in re.finditer(rf"(?<![\w-])(?:{words})\b(?!\s+(?:york|zealand|orleans|testament|man\b|lady|age\b|to me|ones? i|here|enough|time|run|way|list))", low):
+                if _taken(out, m.start(), m.end()) or _not_a_size(low, m):
+                    continue
+                if any(s < m.end() and e > m.start() for s, e, _ in places):
+                    continue
+                clause = _plain(r, facet, kind, side, low, m)
+                if clause is not None:
+                    out.clauses.append(clause)
+                    out.spans.append((m.start(), m.end()))
+    return out
+
+
+def _kind(facet: "Facet") -> str | None:
+    if facet.kind != "number" or not facet.filterable:
+        return None
+    if facet.role == "date":
+        return "date"
+    if (facet.unit or "").startswith("minute"):
+        return "time"
+    unit = (facet.unit or "").lower()
+    priced = unit in {"$", "€", "£", "dollars", "euros", "pounds", "usd", "eur"} or "price" in facet.name
+    return "price" if priced else None
+
+
+def _taken(out: Relative, start: int, end: int) -> bool:
+    return any(start < e and end > s for s, e in out.spans)
+
+
+def _not_a_size(low: str, m: re.Match[str]) -> bool:
+    """ "how long", "as long as", "a long time", "what's new", "10 years old" are not wishes."""
+    before, after = low[: m.start()].rstrip(), low[m.end() :]
+    if re.search(r"\b(?:how|as|so|years?|yrs?|year-|what's|anything|something's|all)$|\d$|-$", before):
+        return m.group() in ("new", "old", "long", "short") and not re.search(r"\b(?:anything|all)$", before)
+    return bool(re.match(r"[- ](?:as|ago|story short|day|week|shift|flight|time|fashioned|term|lived|enough|friend|\w+ ago|kid|boy|girl|son|daughter)\b", after))
+
+
+def _compared_with(
+    low: str, places: list[tuple[int, int, tuple[str, ...]]], it: Ref | None
+) -> str | None:
+    m = re.search(r"\b(?:than|as)\s+(?:in\s+)?(?:the\s+)?", low)
+    if m is None:
+        return None
+    for start, _, ids in places:
+        if m.start() < start <= m.end() + 2:
+            return ids[0]
+    return it.item_ids[0] if it and it.start >= m.end() - 5 else None
+
+
+def _versus(
+    r: "Reading",
+    facet: "Facet",
+    side: Literal[-1, 1],
+    end: int,
+    low: str,
+    places: list[tuple[int, int, tuple[str, ...]]],
+    it: Ref | None,
+    said: str,
+) -> Clause | None:
+    """ "newer than the second": strictly beyond that item's value; bare "newer": beyond the slate's median."""
+    than = _THAN.match(low[end:])
+    ids: tuple[str, ...] = ()
+    if than:
+        stop = end + than.end()
+        ids = next((i for s, _e, i in places if stop - 4 <= s <= stop + 4), ())
+        if not ids and it and stop - 1 <= it.start <= stop + 1:
+            ids = it.item_ids
+        if not ids and re.match(r"(?:these|those|them|any of)", low[stop:]):
+            ids = r.state.slate.item_ids
+        if not ids and not re.match(r"(?:it|that|this|usual|average|normal)", low[stop:]):
+            return None
+    if not ids:
+        similar = [m for m in r.state.beliefs.mentions if m.relative]
+        named = [i for _, _, i in places]
+        focus = focus_item(r.state) if than else None
+        ids = named[0] if named else ((focus,) if focus else r.state.slate.item_ids)
+        if not ids and similar:
+            ids = (similar[-1].item_id,)
+    known = [v for v in (_number_of(r, i, facet.name) for i in ids) if v is not None]
+    if not known:
+        low_q, high_q = r.lexicon.ranges[facet.name][1:3]
+        if facet.role == "date":
+            return _recent_or_old(r, facet, side, said)
+        value = high_q if side > 0 else low_q
+        return _clause(r, facet, side, value, said)
+    known.sort()
+    if than and len(ids) > 1:
+        value = known[-1] if side > 0 else known[0]
+    else:
+        value = known[len(known) // 2] if side > 0 else known[(len(known) - 1) // 2]
+    return _clause(r, facet, side, value + side, said)
+
+
+def _plain(
+    r: "Reading", facet: "Facet", kind: str, side: Literal[-1, 1], low: str, m: re.Match[str]
+) -> Clause | None:
+    from agent.reading.cues import Scopes
+
+    operator = Scopes(low[: m.start()] + "x" * len(m.group())).operator(m.start())
+    too = bool(re.search(r"\b(?:too|not|so|no|nothing|overly)\s+(?:too |so |that |overly )?$", low[: m.start()]))
+    if operator in ("retract", "indifferent", "seen", "unseen", "like", "dislike") and not too:
+        return None
+    if too or operator == "not":
+        side = -1 if side > 0 else 1
+        if kind == "date":
+            return _recent_or_old(r, facet, side, m.group(), half=True)
+    if kind == "date":
+        return _recent_or_old(r, facet, side, m.group())
+    low_q, high_q = r.lexicon.ranges[facet.name][1:3]
+    flipped = too or operator == "not"
+    value = (high_q if side < 0 else low_q) if flipped else (high_q if side > 0 else low_q)
+    return _clause(r, facet, side, round(value), m.group())
+
+
+def _recent_or_old(
+    r: "Reading", facet: "Facet", side: Literal[-1, 1], said: str, half: bool = False
+) -> Clause:
+    _, quarter, upper, newest = r.lexicon.ranges[facet.name]
+    if side > 0:
+        value = round((quarter + newest) / 2) if half else newest - _RECENT_YEARS
+    else:
+        value = upper if half else quarter
+    return _clause(r, facet, side, float(round(value)), said)
+
+
+def _clause(r: "Reading", facet: "Facet", side: int, value: float, said: str) -> Clause:
+    op: Literal["ge", "le"] = "ge" if side > 0 else "le"
+    return Clause(field=facet.name, op=op, values=(float(value),), said=said, turn=r.turn)
+
+
+def _number_of(r: "Reading", item_id: str, name: str) -> float | None:
+    if not r.catalog.has(item_id):
+        return None
+    value = r.catalog.df[name][r.catalog.row(item_id)]
+    return None if value is None else float(value)

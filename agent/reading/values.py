@@ -1,0 +1,246 @@
+"""Categories, people and scale words with their operators -> clauses, wishes, retractions.
+
+Hard clauses rest on what is known of every item (categories, people, origin, language);
+tags and moods are known of some only, so wanting one is a wish and a search, not a wall,
+unless the person insists ("it must be hopeful"). Excluding one is a clause: an item of
+which nothing is known passes.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from agent.reading.cues import Operator, Scopes
+from agent.reading.lexicon import SOFT_ROLES, Found, Lexicon, ScaleWord, Value
+from agent.state import Wish
+from catalog.filters import Clause
+from tools.find_title import Link
+
+_LANGUAGE_CUE: Final = re.compile(r"(?:\bin|spoken|speaking|speak|dubbed|language|subtitles?)[\s-]*$")
+_LANGUAGE_AFTER: Final = re.compile(r"^[\s-]*(?:language|speaking|spoken|dubbed|subtitle[sd]?|audio|dialogue|with)\b")
+_INSIST: Final = re.compile(r"\b(?:must|has to|have to|needs? to|only|strictly|definitely has)\b[^.,;!?]{0,30}$")
+_DEGREE: Final = re.compile(r"\b(?P<d>more|less|too|not so|not as|not too|not that|not very|not overly|not particularly|isn'?t (?:too|so|that|very|as)|less of|a bit too|way too|overly|so)\s+(?:\w+ly\s+)?(?:a |an )?$")
+_BOTH: Final = re.compile(r"\b(?:both|as well as|mix(?:ed|ture)? (?:of|with)|cross between|combination of|blend of|combine[sd]?|at the same time|plus)\b")
+_FOREIGN: Final = re.compile(r"\b(?:foreign(?:[- ]language)?|international|world cinema|subtitled)\b")
+
+
+@dataclass
+class Said:
+    """What the words of one turn amount to; spans are kept so that the rest is the remainder."""
+
+    add: list[Clause] = field(default_factory=list)
+    wishes: list[Wish] = field(default_factory=list)
+    retract: list[str] = field(default_factory=list)
+    indifferent: list[str] = field(default_factory=list)
+    hard: list[tuple[int, int]] = field(default_factory=list)  # spans used up by clauses
+    soft: list[tuple[int, int]] = field(default_factory=list)  # spans that may stay in "about"
+
+
+@dataclass
+class _Hit:
+    start: int
+    end: int
+    said: str
+    values: tuple[str, ...]
+
+
+def pick(found: Found, low: str, lexicon: Lexicon) -> Value | ScaleWord:
+    """The reading of a surface that its context asks for."""
+    scale = next((e for e in found.entries if isinstance(e, ScaleWord)), None)
+    values = [e for e in found.entries if isinstance(e, Value)]
+    if scale is not None:
+        own = [v for v in values if _names_itself(v, found.said, lexicon)]
+        if not own or scale.compares:
+            return scale
+        values = own
+    by_role = {lexicon.facets[v.facet].role: v for v in values}
+    before, after = low[: found.start], low[found.end :]
+    if "language" in by_role and (
+        _LANGUAGE_CUE.search(before) or _LANGUAGE_AFTER.match(after) or "origin" not in by_role
+    ):
+        return by_role["language"]
+    for role in ("category", "origin", "audience", "maker", "tag", "mood"):
+        if role in by_role:
+            return by_role[role]
+    return values[0]
+
+
+def _names_itself(value: Value, said: str, lexicon: Lexicon) -> bool:
+    """ "romance" names the category Romance; "funny" is only a synonym of Comedy."""
+    if lexicon.facets[value.facet].role != "category":
+        return False
+    if len(value.values) > 1:
+        return True
+    stem = said.lower().rstrip("s")
+    name = value.values[0].lower()
+    return stem[:4] == name[:4] and said.lower() != "romantic"
+
+
+def read_values(
+    low: str,
+    found: list[Found],
+    links: list[Link],
+    scopes: Scopes,
+    lexicon: Lexicon,
+    turn: int,
+    anchor: str | None,
+) -> Said:
+    """All categories, people and scale words of a turn. ``anchor``: what "funnier" is measured by."""
+    said = Said()
+    wanted: dict[str, list[_Hit]] = {}
+    banned: dict[str, list[_Hit]] = {}
+    insisted: set[tuple[str, str]] = set()
+    for one in found:
+        entry = pick(one, low, lexicon)
+        operator = scopes.operator(one.start)
+        if isinstance(entry, ScaleWord):
+            _wish(said, one, entry, operator, low, turn, anchor)
+            continue
+        role = lexicon.facets[entry.facet].role
+        hit = _Hit(one.start, one.end, one.said, entry.values)
+        if operator in ("seen", "unseen"):
+            said.soft.append((one.start, one.end))
+        elif operator in ("retract", "indifferent"):
+            said.retract.append(entry.facet)
+            said.hard.append((one.start, one.end))
+        elif operator in ("not", "dislike") or _degree_negates(low, one.start):
+            _ban(said, banned, hit, entry, role, lexicon, turn)
+        elif role in SOFT_ROLES and not _INSIST.search(low[: one.start]):
+            said.soft.append((one.start, one.end))
+            said.wishes += _mood_wish(one, entry, lexicon, turn)
+        else:
+            wanted.setdefault(entry.facet, []).append(hit)
+            said.hard.append((one.start, one.end))
+            if role in SOFT_ROLES:
+                insisted |= {(entry.facet, v) for v in entry.values}
+    for link in links:
+        _person(said, wanted, banned, link, scopes.operator(link.start))
+    for facet, hits in banned.items():
+        values = tuple(dict.fromkeys(v for h in hits for v in h.values))
+        said.add.append(_clause(facet, "none", values, hits, turn))
+    for facet, hits in wanted.items():
+        said.add.append(_wanted(facet, hits, low, turn))
+    _foreign(said, low, scopes, lexicon, turn)
+    return said
+
+
+def _degree_negates(low: str, start: int) -> bool:
+    m = _DEGREE.search(low[max(0, start - 30) : start])
+    return bool(m) and m is not None and m.group("d") != "more" and m.group("d") != "so"
+
+
+def _clause(
+    facet: str, op: Literal["any", "all", "none"], values: tuple[str, ...], hits: list[_Hit], turn: int
+) -> Clause:
+    said = ", ".join(dict.fromkeys(h.said for h in hits))
+    return Clause(field=facet, op=op, values=values, said=said, turn=turn)
+
+
+def _wanted(facet: str, hits: list[_Hit], low: str, turn: int) -> Clause:
+    """ "horror comedies" wants both at once, "horror or comedy" either."""
+    values = tuple(dict.fromkeys(v for h in hits for v in h.values))
+    if len(values) == 1:
+        return _clause(facet, "any", values, hits, turn)
+    gaps = [low[a.end : b.start].strip(" -/") for a, b in zip(hits, hits[1:], strict=False)]
+    if any(re.search(r"\bor\b|,|\bbut\b|/", g) for g in gaps):
+        return _clause(facet, "any", values, hits, turn)
+    if len(hits) == 1:
+        return _clause(facet, "all", values, hits, turn)
+    both = _BOTH.search(low[max(0, hits[0].start - 30) : hits[-1].end])
+    together = all(g in ("", "with", "with some", "with a bit of", "with a") for g in gaps)
+    return _clause(facet, "all" if both or together else "any", values, hits, turn)
+
+
+def _ban(
+    said: Said, banned: dict[str, list[_Hit]], hit: _Hit, entry: Value, role: str, lexicon: Lexicon, turn: int
+) -> None:
+    said.hard.append((hit.start, hit.end))
+    if role == "mood":
+        wishes = _mood_wish(Found(hit.start, hit.end, hit.said, ()), entry, lexicon, turn, -1)
+        if wishes:
+            said.wishes += wishes
+            return
+    banned.setdefault(entry.facet, []).append(hit)
+
+
+def _mood_wish(
+    one: Found, entry: Value, lexicon: Lexicon, turn: int, direction: Literal[-1, 1] = 1
+) -> list[Wish]:
+    """A mood or tag that a scale also measures ("dark", "tense") is a wish on that scale."""
+    for value in entry.values:
+        word = lexicon.scale_words.get(value.lower())
+        if word is not None:
+            sign: Literal[-1, 1] = 1 if word.direction * direction > 0 else -1
+            return [Wish(scale=word.scale, direction=sign, said=one.said, turn=turn)]
+    return []
+
+
+def _wish(
+    said: Said, one: Found, entry: ScaleWord, operator: Operator, low: str, turn: int, anchor: str | None
+) -> None:
+    span = (one.start, one.end)
+    if operator in ("retract", "indifferent"):
+        said.retract.append(entry.scale)
+        said.hard.append(span)
+        return
+    if operator in ("seen", "unseen"):
+        return
+    direction = entry.direction
+    degree = _DEGREE.search(low[max(0, one.start - 30) : one.start])
+    word = degree.group("d") if degree else ""
+    compares = entry.compares
+    if word == "more":
+        compares = True
+    elif word in ("so", ""):
+        word = ""
+    else:
+        direction = -1 if direction == 1 else 1
+        compares = compares or word.startswith(("less", "not as", "not so"))
+    # "not too dark" is already turned by its degree word; "no dark ones" is turned here
+    if operator in ("not", "dislike") and not word:
+        direction = -1 if direction == 1 else 1
+    start = one.start - (len(degree.group()) if degree and word else 0)
+    text = low[start : one.end].strip()
+    relative = anchor if compares or word in ("less", "more") else None
+    said.wishes.append(
+        Wish(scale=entry.scale, direction=direction, said=text, relative_to=relative, turn=turn)
+    )
+    positive = direction == 1 and not compares
+    (said.soft if positive and operator != "not" else said.hard).append((start, one.end))
+
+
+def _person(
+    said: Said,
+    wanted: dict[str, list[_Hit]],
+    banned: dict[str, list[_Hit]],
+    link: Link,
+    operator: Operator,
+) -> None:
+    if link.kind != "person":
+        return
+    said.hard.append((link.start, link.end))
+    hit = _Hit(link.start, link.end, link.said, (link.value,))
+    if operator in ("retract", "indifferent"):
+        said.retract.append(link.facet)
+    elif operator in ("not", "dislike"):
+        banned.setdefault(link.facet, []).append(hit)
+    elif operator not in ("seen", "unseen"):
+        wanted.setdefault(link.facet, []).append(hit)
+
+
+def _foreign(said: Said, low: str, scopes: Scopes, lexicon: Lexicon, turn: int) -> None:
+    """ "foreign": any language but the one most of the catalogue is in."""
+    m = _FOREIGN.search(low)
+    facets = [f for f in lexicon.by_role("language") if f.filterable]
+    if not m or not facets or not lexicon.commonest.get(facets[0].name):
+        return
+    home = lexicon.commonest[facets[0].name]
+    said.hard.append(m.span())
+    operator = scopes.operator(m.start())
+    if operator in ("retract", "indifferent"):
+        said.retract.append(facets[0].name)
+        return
+    op: Literal["any", "none"] = "any" if operator in ("not", "dislike") else "none"
+    said.add.append(
+        Clause(field=facets[0].name, op=op, values=(home,), said=m.group(), turn=turn)
+    )

@@ -1,0 +1,82 @@
+"""Parley's chat page on this machine: what `make chat` starts.
+
+    python app.py                       # http://127.0.0.1:7860
+    PARLEY_PORT=8080 python app.py      # every setting: agent/settings.py
+
+The heavy imports stand inside ``serve``, so that a wrong setting or a taken port is said at
+once, and so that the libraries find the environment that keeps them off the network.
+"""
+
+import errno
+import logging
+import socket
+import sys
+import time
+
+from agent.settings import Settings, stay_local
+from catalog.errors import ParleyError
+
+
+def main() -> None:
+    """Check what can be checked at once, then open the agent and serve until interrupted."""
+    started = time.monotonic()
+    stay_local()
+    try:
+        settings = Settings.load()
+        logging.basicConfig(level=settings.log_level.upper())
+        check_port(settings.host, settings.port)
+        serve(settings, started)
+    except ParleyError as error:
+        sys.exit(f"parley: {error}")
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise ``ParleyError`` naming address and remedy when the page could not listen there."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ParleyError(
+                f"Port {port} on {host} is in use, perhaps by another Parley. Stop that one, or "
+                f"choose another port: PARLEY_PORT={port + 1 if port < 65535 else 7860} make chat"
+            ) from error
+        raise ParleyError(
+            f"The page cannot listen on {host}:{port} ({error}). Choose another address with "
+            "PARLEY_HOST and PARLEY_PORT."
+        ) from error
+
+
+def serve(settings: Settings, started: float) -> None:
+    """Open the agent and the page; returns when interrupted."""
+    print("Parley opens its catalogue and models ...", flush=True)
+    import gradio as gr
+
+    from agent.agent import Agent
+    from page.chat import CONCURRENT_TURNS, STYLE, Page, theme
+
+    blocks: gr.Blocks = Page(Agent.open(settings)).build()
+    blocks.queue(default_concurrency_limit=CONCURRENT_TURNS)
+    blocks.launch(
+        server_name=settings.host,
+        server_port=settings.port,
+        theme=theme(),
+        css_paths=STYLE,
+        share=False,
+        quiet=True,
+        ssr_mode=False,
+        footer_links=[],
+        prevent_thread_lock=True,
+    )
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    print(f"Parley is ready on http://{shown}:{settings.port}", flush=True)
+    print(f"({time.monotonic() - started:.0f} s; Ctrl-C ends it)", flush=True)
+    blocks.block_thread()
+
+
+if __name__ == "__main__":
+    main()

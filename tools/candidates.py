@@ -1,0 +1,175 @@
+"""The retrieval prior: how likely each item is the next one this person wants to hear of.
+
+An ensemble, learnt where there is data and plain where there is not: a small network
+(``training.ranker``, one hidden layer, numpy here) weighs the conversation features; when
+the person asked for something definite, request features are added with weights of their
+own, so that "hopeful about grief" is answered by meaning, not by popularity. The result is
+a distribution over the *allowed* items: softmax over the best 300, and a small share spread
+over all others by popularity, so that the slate decoder may leave the list but rarely does.
+
+    candidates = Candidates.open(catalog, encoder, store)
+    prior = candidates.weights(query, allowed)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from catalog.errors import ParleyError
+from catalog.folder import unpack_vectors
+from catalog.items import Catalog
+from tools.features import NAMES, REQUESTS, Dialogues, Encoder, Features, Floats, Leave, Query
+
+Bitmap = npt.NDArray[np.bool_]
+Weights = npt.NDArray[np.float64]
+TOP: Final = 300
+RANKER: Final = Path(__file__).parent.parent / "models" / "parley-small" / "ranker.npz"
+#: Variety when nothing at all is known: noise on the log-weights, same for the same seed.
+VARIETY: Final = 0.6
+
+
+class RankerError(ParleyError):
+    """The ranker file is missing, or made for other features."""
+
+
+class Ranker(NamedTuple):
+    """The learnt weights. ``hidden`` units over standardised features, one output.
+
+    Shapes: ``mean, std`` (F,), ``w1`` (F, H), ``b1`` (H,), ``w2`` (H,), ``request`` (R,).
+    ``temperature`` divides the scores; ``tail`` is the share spread outside the best 300.
+    """
+
+    mean: Floats
+    std: Floats
+    w1: Floats
+    b1: Floats
+    w2: Floats
+    request: Floats
+    tail: float
+
+    @classmethod
+    def load(cls, path: Path = RANKER) -> Ranker:
+        """Read ``ranker.npz``. ``RankerError`` if it is missing or of other features."""
+        if not path.is_file():
+            raise RankerError(f"{path} is missing: run `python -m training.ranker --out {path}`.")
+        with np.load(path) as data:
+            names, requests = tuple(data["names"].tolist()), tuple(data["requests"].tolist())
+            if (names, requests) != (NAMES, REQUESTS):
+                raise RankerError(
+                    f"{path} was trained on {len(names)}+{len(requests)} other features than "
+                    f"the {len(NAMES)}+{len(REQUESTS)} of tools.features: train it again."
+                )
+            arrays = [data[k].astype(np.float32) for k in ("mean", "std", "w1", "b1", "w2")]
+            return cls(*arrays, data["request"].astype(np.float32), float(data["tail"]))
+
+    def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        arrays = self._asdict()
+        np.savez(path, names=np.array(NAMES), requests=np.array(REQUESTS), **arrays)
+
+    def scores(self, features: Floats) -> Floats:
+        """Log-weights up to a constant. ``features``: (n, F); returns (n,)."""
+        standard = np.clip((features - self.mean) / self.std, -6, 6)
+        out: Floats = np.tanh(standard @ self.w1 + self.b1) @ self.w2
+        return out
+
+
+class Prior(NamedTuple):
+    """``weights`` (N,) sum to 1, 0 where not allowed. ``top``: rows, likeliest first (<= 300).
+
+    ``features``: conversation features of ``top``, ``(len(top), len(NAMES))``;
+    ``requests``: request features of ``top``; ``about_vectors``: one row per free wish.
+    """
+
+    weights: Weights
+    top: npt.NDArray[np.int64]
+    features: Floats
+    requests: Floats
+    about_vectors: Floats
+
+    def why(self, row: int) -> dict[str, float]:
+        """The features of a row on the list, by name; empty for a row that is not on it."""
+        at = np.flatnonzero(self.top == row)
+        if not len(at):
+            return {}
+        named = dict(zip(NAMES, self.features[at[0]].tolist(), strict=True))
+        return named | dict(zip(REQUESTS, self.requests[at[0]].tolist(), strict=True))
+
+
+class Candidates:
+    """Retrieval over one catalogue. Immutable after building; safe to share by threads."""
+
+    def __init__(
+        self, catalog: Catalog, encoder: Encoder, dialogues: Dialogues, ranker: Ranker
+    ) -> None:
+        self.catalog = catalog
+        self.ranker = ranker
+        self.features = Features(catalog, encoder, dialogues)
+
+    @classmethod
+    def open(cls, catalog: Catalog, encoder: Encoder, ranker: Path = RANKER) -> Candidates:
+        """With the catalogue's own ``dialogues.npz`` (if it has one) and the released ranker."""
+        return cls(catalog, encoder, load_dialogues(catalog)[0], Ranker.load(ranker))
+
+    def weights(
+        self,
+        query: Query,
+        allowed: Bitmap | None = None,
+        *,
+        vector: Floats | None = None,
+        leave: Leave | None = None,
+    ) -> Prior:
+        """The prior over the catalogue for one query.
+
+        ``allowed``: ``(N,)`` bool, items that may be recommended (None: all). ``vector``
+        and ``leave`` are for training, see ``tools.features``. All weights are 0 when
+        nothing is allowed: the caller decides what to say then.
+        """
+        n = len(self.catalog)
+        may = np.ones(n, dtype=np.bool_) if allowed is None else allowed
+        conversation = self.features.conversation(query, vector, leave)
+        scores = self.ranker.scores(conversation)
+        requests = self.features.request(query, scores)
+        if query.definite:
+            scores = requests @ self.ranker.request
+        elif not query.named and not query.turns:
+            noise = np.random.default_rng(query.seed).gumbel(size=n)
+            scores = np.log1p(self.catalog.popularity) + VARIETY * noise.astype(np.float32)
+        rows = np.flatnonzero(may)
+        if not len(rows):
+            empty = np.zeros(0, np.int64)
+            return Prior(np.zeros(n), empty, conversation[:0], requests[:0], self._about(query))
+        order = rows[np.argsort(-scores[rows], kind="stable")]
+        top = order[:TOP]
+        weights = np.zeros(n)
+        best = np.exp((scores[top] - scores[top[0]]).astype(np.float64))
+        rest = order[TOP:]
+        tail = self.ranker.tail if len(rest) else 0.0
+        weights[top] = (1 - tail) * best / best.sum()
+        if len(rest):
+            spread = self.catalog.popularity[rest].astype(np.float64) + 0.2
+            weights[rest] = tail * spread / spread.sum()
+        return Prior(weights, top, conversation[top], requests[top], self._about(query))
+
+    def _about(self, query: Query) -> Floats:
+        vectors = [self.features.vector(text) for text in query.about]
+        return np.stack(vectors) if vectors else np.zeros((0, 384), np.float32)
+
+
+def load_dialogues(catalog: Catalog) -> tuple[Dialogues, dict[int, int]]:
+    """The catalogue's conversations, and where each ReDial number stands among them."""
+    path = catalog.path / "dialogues.npz" if catalog.path else None
+    if path is None or not path.is_file():
+        return Dialogues.none(len(catalog)), {}
+    with np.load(path) as data:
+        vectors = unpack_vectors(data["vectors"], data["scale"])
+        shape = (len(vectors), len(catalog))
+        ones = np.ones(len(data["items"]), dtype=np.float32)
+        items = sp.csr_matrix((ones, data["items"], data["starts"]), shape=shape)
+        numbers = {int(number): i for i, number in enumerate(data["number"])}
+    return Dialogues(vectors, items), numbers
