@@ -68,6 +68,8 @@ def asked_for(catalog: Catalog, beliefs: Beliefs, newest: int) -> dict[str, Evid
 def opening(state: DialogueState, catalog: Catalog, act: str, count: int) -> Unitary:
     """The sentence above the cards."""
     evidence = nouns(catalog, count) | asked_for(catalog, state.beliefs, len(state.turns) - 1)
+    if count == 1:  # "here is a film", never "one films"
+        del evidence["<count>"], evidence["<nouns>"]
     name = {"recommend": "intro"}.get(act, act)
     return make(name, evidence), evidence, None
 
@@ -86,9 +88,12 @@ def reason(
     chosen = choose(found, crc32(item_id.encode()) + varied)
     evidence = {e.slot: e for tie in chosen for e in tie.evidence}
     fields = item_slots(catalog, item)
+    earned = {f"<i1.{tie.name}>" for tie in chosen}
     for slot in EXTRA:
-        if slot in fields and slot not in evidence:
+        # A tie earned by a shared value must not be told as if its whole field were shared.
+        if slot in fields and slot not in evidence and slot not in earned:
             evidence[slot] = fields[slot]
+    evidence |= nouns(catalog)
     return make(act, evidence, [t.name for t in chosen]), evidence, item_id
 
 

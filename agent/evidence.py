@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agent.phrases import clause_text, clauses_text, label, listed, value_text
+from agent.phrases import clauses_text, label, listed, value_text
 from agent.state import Beliefs, Evidence, Mention
 from catalog.filters import Clause
 from catalog.items import Catalog, Facet, Item
@@ -227,9 +227,10 @@ def _clause_ties(facets: Mapping[str, Facet], item: Item, clauses: tuple[Clause,
             shown = field_evidence(item, facet, listed(label(facet, v) for v in hit[:3]), slot)
             positive.append(Tie(facet.role, (said, shown)))
         elif facet.role in VALUE_ROLES and clause.op == "none":
-            words = clause_text(facet, clause)
+            # An exclusion stands in <c2>: the talker must not say that the value was asked for.
+            refused = Evidence(slot="<c2>", text=words, field=facet.name, source="user")
             shown = field_evidence(item, facet, value_text(facet, value, 2), slot)
-            negative.append(Tie(facet.role, (said.model_copy(update={"text": words}), shown)))
+            negative.append(Tie(facet.role, (refused, shown)))
     order = {role: k for k, role in enumerate((*VALUE_ROLES, *NUMBER_ROLES))}
     return sorted(positive, key=lambda t: order[t.name]) + negative
 

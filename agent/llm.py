@@ -127,7 +127,7 @@ class TransformersLLM:
         done: dict[int, Completion] = {}
         cache = DynamicCache(config=self.loaded.model.config)
         tokens, seen = _left_padded(prompts, self.loaded.pad)
-        while rows:
+        while True:
             positions = (seen.cumsum(1) - 1).clamp(min=0)[:, -tokens.shape[1] :]
             out = self.loaded.model.model(
                 tokens,
@@ -148,10 +148,11 @@ class TransformersLLM:
                 if on_text is not None:
                     on_text(row.index, completion)
             if len(keep) < len(rows):
+                if not keep:
+                    break
                 rows = [rows[k] for k in keep]
-                if rows:
-                    cache.batch_select_indices(torch.tensor(keep))
-                    seen = seen[keep]
+                cache.batch_select_indices(torch.tensor(keep))
+                seen = seen[keep]
             tokens = torch.tensor([[row.ids[-1]] for row in rows])
             seen = torch.cat([seen, seen.new_ones(len(rows), 1)], dim=1)
         return [done[i] for i in range(len(requests))]

@@ -10,6 +10,11 @@ from typing import Any
 from catalog.filters import Clause
 from catalog.items import Facet
 
+#: Places that take an article, by name or by first word: "from the United States".
+WITH_ARTICLE = frozenset(
+    ("United", "Netherlands", "Soviet", "Czech", "Dominican", "Philippines", "Bahamas", "Gambia")
+)
+
 
 def listed(values: Iterable[str], joint: str = "and") -> str:
     """Join names as a person would: "a", "a and b", "a, b and c"."""
@@ -39,6 +44,8 @@ def value_text(facet: Facet, value: Any, limit: int = 3) -> str:
 def label(facet: Facet, value: Any) -> str:
     """One value as it stands inside a sentence: categories lower-case, names as written."""
     text = str(value)
+    if facet.role == "origin" and text.split()[0] in WITH_ARTICLE:
+        return f"the {text}"
     if facet.kind == "categories" and facet.role in ("category", "tag", "mood"):
         return text.lower()
     return text

@@ -7,7 +7,7 @@ Deliberately dull: one frame an act. The trace counts how often it is needed (at
 from agent.talker import Brief, required
 
 REASONS = {
-    "category": "It is in the category you asked for: <i1.category>.",
+    "category": "It is listed as <i1.category>.",
     "maker": "It is by <i1.maker>.",
     "people": "It has <i1.people>.",
     "tag": "It is about <i1.tag>.",
@@ -38,6 +38,8 @@ def plain_sentence(brief: Brief) -> str:
     """A delexicalised sentence that uses exactly what the brief requires."""
     offered = set(brief.slots)
     if brief.act in SENTENCES:
+        if "<count>" in SENTENCES[brief.act] and "<count>" not in offered:
+            return "Here is a <noun> for you."
         return SENTENCES[brief.act]
     if brief.act in ("recommend", "why"):
         lead = "I chose <i1.title> for this: " if brief.act == "why" else ""

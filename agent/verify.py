@@ -51,8 +51,11 @@ class Verifier:
         words: set[str] = set(CLAIMS)
         for facet in self.catalog.domain.facets:
             if facet.kind == "categories" and facet.role in ("category", "origin", "language"):
+                # Phrases ("the states") would put plain words on the list; each of their
+                # telling words is some one-word value or a capitalised name anyway.
                 for value in (*self.catalog.values(facet.name), *facet.synonyms):
-                    words |= {w for w in WORD.findall(str(value).casefold()) if len(w) > 2}
+                    if WORD.fullmatch(str(value)) and len(str(value)) > 2:
+                        words.add(str(value).casefold())
             if facet.role == "mood":
                 words |= {str(v).casefold() for v in self.catalog.values(facet.name)}
         for scale in self.catalog.domain.scales:

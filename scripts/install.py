@@ -120,8 +120,8 @@ def install_torch() -> None:
         return
     if not has_nvidia_gpu():
         say(f"No NVIDIA GPU here: taking torch's CPU build from {TORCH_CPU_INDEX}")
-        cpu = ["--index-url", TORCH_CPU_INDEX, "--no-deps", "--constraint", CONSTRAINTS, torch]
-        if pip("install", *cpu, check=False) == 0:
+        cpu = ["--index-url", TORCH_CPU_INDEX, "--retries", "1", "--timeout", "20"]
+        if pip("install", *cpu, "--no-deps", "--constraint", CONSTRAINTS, torch, check=False) == 0:
             return
         say("That index could not be used")
     if asked.returncode != 0:

@@ -23,9 +23,21 @@ import scipy.sparse as sp
 from catalog.errors import ParleyError
 from catalog.folder import unpack_vectors
 from catalog.items import Catalog
-from tools.features import NAMES, REQUESTS, Dialogues, Encoder, Features, Floats, Leave, Query
+from tools.features import (
+    NAMES,
+    NO_ROWS,
+    REQUESTS,
+    Bitmap,
+    Dialogues,
+    Encoder,
+    Features,
+    Floats,
+    Leave,
+    Query,
+    Ready,
+    Rows,
+)
 
-Bitmap = npt.NDArray[np.bool_]
 Weights = npt.NDArray[np.float64]
 TOP: Final = 300
 RANKER: Final = Path(__file__).parent.parent / "models" / "parley-small" / "ranker.npz"
@@ -41,7 +53,7 @@ class Ranker(NamedTuple):
     """The learnt weights. ``hidden`` units over standardised features, one output.
 
     Shapes: ``mean, std`` (F,), ``w1`` (F, H), ``b1`` (H,), ``w2`` (H,), ``request`` (R,).
-    ``temperature`` divides the scores; ``tail`` is the share spread outside the best 300.
+    ``tail`` is the share spread outside the best 300.
     """
 
     mean: Floats
@@ -87,7 +99,7 @@ class Prior(NamedTuple):
     """
 
     weights: Weights
-    top: npt.NDArray[np.int64]
+    top: Rows
     features: Floats
     requests: Floats
     about_vectors: Floats
@@ -105,7 +117,7 @@ class Candidates:
     """Retrieval over one catalogue. Immutable after building; safe to share by threads."""
 
     def __init__(
-        self, catalog: Catalog, encoder: Encoder, dialogues: Dialogues, ranker: Ranker
+        self, catalog: Catalog, encoder: Encoder | None, dialogues: Dialogues, ranker: Ranker
     ) -> None:
         self.catalog = catalog
         self.ranker = ranker
@@ -121,40 +133,50 @@ class Candidates:
         query: Query,
         allowed: Bitmap | None = None,
         *,
-        vector: Floats | None = None,
+        ready: Ready | None = None,
         leave: Leave | None = None,
     ) -> Prior:
         """The prior over the catalogue for one query.
 
-        ``allowed``: ``(N,)`` bool, items that may be recommended (None: all). ``vector``
+        ``allowed``: ``(N,)`` bool, items that may be recommended (None: all). ``ready``
         and ``leave`` are for training, see ``tools.features``. All weights are 0 when
         nothing is allowed: the caller decides what to say then.
         """
         n = len(self.catalog)
         may = np.ones(n, dtype=np.bool_) if allowed is None else allowed
-        conversation = self.features.conversation(query, vector, leave)
-        scores = self.ranker.scores(conversation)
-        requests = self.features.request(query, scores)
+        about = self._about(query)
+        if not may.any():
+            none = np.zeros(0, np.int64)
+            empty = np.zeros((0, len(NAMES)), np.float32), np.zeros((0, len(REQUESTS)), np.float32)
+            return Prior(np.zeros(n), none, *empty, about)
+        requests = self.features.request(query)
+        extra = NO_ROWS
         if query.definite:
-            scores = requests @ self.ranker.request
+            wanted = requests @ self.ranker.request
+            extra = np.argpartition(-np.where(may, wanted, -np.inf), min(TOP, n - 1))[:TOP]
+        pool = self.features.conversation(query, may, extra=extra, ready=ready, leave=leave)
+        scores = self.ranker.scores(pool.features)
+        asked = requests[pool.rows]
+        asked[:, REQUESTS.index("ranker")] = scores
+        if query.definite:
+            scores = asked @ self.ranker.request
         elif not query.named and not query.turns:
-            noise = np.random.default_rng(query.seed).gumbel(size=n)
-            scores = np.log1p(self.catalog.popularity) + VARIETY * noise.astype(np.float32)
-        rows = np.flatnonzero(may)
-        if not len(rows):
-            empty = np.zeros(0, np.int64)
-            return Prior(np.zeros(n), empty, conversation[:0], requests[:0], self._about(query))
-        order = rows[np.argsort(-scores[rows], kind="stable")]
-        top = order[:TOP]
-        weights = np.zeros(n)
-        best = np.exp((scores[top] - scores[top[0]]).astype(np.float64))
-        rest = order[TOP:]
-        tail = self.ranker.tail if len(rest) else 0.0
+            noise = np.random.default_rng(query.seed).gumbel(size=n).astype(np.float32)
+            scores = pool.features[:, NAMES.index("popularity")] + VARIETY * noise[pool.rows]
+        best = np.argsort(-scores, kind="stable")[:TOP]
+        weights = self._spread(pool.rows[best], scores[best], may)
+        return Prior(weights, pool.rows[best], pool.features[best], asked[best], about)
+
+    def _spread(self, top: Rows, scores: Floats, may: Bitmap) -> Weights:
+        """Softmax over ``top``, and the ranker's ``tail`` share over all else by popularity."""
+        weights: Weights = np.where(may, self.catalog.popularity + 0.2, 0.0).astype(np.float64)
+        weights[top] = 0.0
+        rest = weights.sum()
+        tail = self.ranker.tail if rest else 0.0
+        weights *= tail / rest if rest else 0.0
+        best = np.exp((scores - scores[0]).astype(np.float64))
         weights[top] = (1 - tail) * best / best.sum()
-        if len(rest):
-            spread = self.catalog.popularity[rest].astype(np.float64) + 0.2
-            weights[rest] = tail * spread / spread.sum()
-        return Prior(weights, top, conversation[top], requests[top], self._about(query))
+        return weights
 
     def _about(self, query: Query) -> Floats:
         vectors = [self.features.vector(text) for text in query.about]

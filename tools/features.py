@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -23,6 +22,9 @@ from catalog.items import Catalog
 from tools.lexical import People, Words
 
 Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
+Bitmap = npt.NDArray[np.bool_]
+NO_ROWS: Final = np.zeros(0, dtype=np.int64)
 Role = Literal["user", "agent"]
 
 NAMES: Final = (
@@ -60,6 +62,19 @@ REQUESTS: Final = (
 LAST_TURNS: Final = 4
 LAST_WORDS: Final = 64
 NEIGHBOURS: Final = 60
+POOL: Final = 300
+REMEMBERED: Final = 2000  # texts whose vectors are kept
+#: What picks the pool out of the whole catalogue, before the ranker orders it.
+QUICK: Final = {
+    "popularity": 0.25,
+    "co_sum": 1.0,
+    "overlap": 0.5,
+    "neighbours": 1.0,
+    "text": 1.0,
+    "like_mean": 1.0,
+    "words": 1.0,
+    "named_people": 1.5,
+}
 
 
 class Encoder(Protocol):
@@ -128,10 +143,26 @@ class Dialogues(NamedTuple):
         return cls(np.zeros((0, 384), np.float32), sp.csr_matrix((0, n), dtype=np.float32))
 
 
+class Pool(NamedTuple):
+    """Items worth scoring: ``rows`` (P,) ascending, ``features`` (P, len(NAMES))."""
+
+    rows: Rows
+    features: Floats
+
+
+class Ready(NamedTuple):
+    """A query's likenesses, computed ahead: ``vector`` (384,) of its last turns; likeness of
+    every item to it, ``text`` (N,), and to the mean of what is named, ``taste`` (N,)."""
+
+    vector: Floats
+    text: Floats
+    taste: Floats
+
+
 class Features:
     """The feature matrix of one query over a catalogue; immutable, shared by all threads."""
 
-    def __init__(self, catalog: Catalog, encoder: Encoder, dialogues: Dialogues) -> None:
+    def __init__(self, catalog: Catalog, encoder: Encoder | None, dialogues: Dialogues) -> None:
         self.catalog = catalog
         self.dialogues = dialogues
         self.words = Words(catalog)
@@ -140,101 +171,180 @@ class Features:
         self.years = year_column(catalog)
         self.related = catalog.related.tocsr().astype(np.float32)
         self._by_item = dialogues.items.T.tocsr()
-        self._encode = lru_cache(maxsize=512)(lambda text: encoder.encode([text])[0])
+        self._sizes = np.sqrt(np.diff(dialogues.items.indptr) + 1).astype(np.float32)
+        self._encoder = encoder
+        self._remembered: dict[str, Floats] = {}
 
     def vector(self, text: str) -> Floats:
-        """The encoder's vector of a text, remembered. Shape ``(384,)``; zeros for no text."""
-        return self._encode(text) if text.strip() else np.zeros(384, np.float32)
+        """The encoder's vector of a text, remembered. Shape ``(384,)``.
+
+        Zeros for no text, and where there is no encoder (training hands vectors in).
+        """
+        found = self._remembered.get(text)
+        if found is None and text.strip() and self._encoder is not None:
+            found = self._encoder.encode([text])[0]
+            self.remember(text, found)
+        return np.zeros(self.catalog.vectors.shape[1], np.float32) if found is None else found
+
+    def remember(self, text: str, vector: Floats) -> None:
+        """Keep the vector of a text that was encoded elsewhere, in a batch."""
+        if len(self._remembered) >= REMEMBERED:
+            self._remembered.clear()
+        self._remembered[text] = vector
 
     def conversation(
-        self, query: Query, vector: Floats | None = None, leave: Leave | None = None
-    ) -> Floats:
-        """Conversation features. Shape ``(N, len(NAMES))`` float32.
+        self,
+        query: Query,
+        allowed: Bitmap,
+        *,
+        extra: Rows = NO_ROWS,
+        ready: Ready | None = None,
+        leave: Leave | None = None,
+    ) -> Pool:
+        """The items worth scoring, and their conversation features.
 
-        ``vector``: the last turns' vector where the caller has it already.
+        A cheap sum over the whole catalogue picks the best ``POOL`` of the ``allowed``
+        (``(N,)`` bool); ``extra`` rows join them where allowed. ``ready``: see ``prepare``;
+        ``leave``: see ``Leave``.
         """
-        catalog, n = self.catalog, len(self.catalog)
+        catalog = self.catalog
         named = np.array(query.named, dtype=np.int64)
         popularity = catalog.popularity.copy()
         if leave is not None:
             popularity[list(leave.rows)] -= 1
-        popularity = np.maximum(popularity, 0)
-        last = self.vector(query.text()) if vector is None else vector
-        out = np.zeros((n, len(NAMES)), dtype=np.float32)
-        put = {name: out[:, i] for i, name in enumerate(NAMES)}
-        put["popularity"][:] = np.log1p(popularity)
-        if len(named):
-            self._together(put, query, named, popularity, leave)
-        self._neighbours(put, last, popularity, leave)
-        put["text"][:] = catalog.vectors @ last
+            np.maximum(popularity, 0, out=popularity)
+        if ready is None:
+            last = self.vector(query.text())
+            ready = Ready(last, catalog.vectors @ last, catalog.vectors @ self.taste(query))
         text = " ".join(text for _, text in query.turns[-LAST_TURNS:])
-        put["words"][:] = self.words.match(text)
-        put["named_people"][:] = self.people.named(text)
-        put["year"][:] = (self.years.max() - self.years) / 10
+        cheap = {
+            "popularity": np.log1p(popularity),
+            "co_sum": self._together(named, popularity, leave),
+            "overlap": self._overlap(named, popularity, leave),
+            "neighbours": self._neighbours(ready.vector, leave),
+            "text": ready.text,
+            "like_mean": ready.taste,
+            "words": self.words.match(text),
+            "named_people": self.people.named(text),
+        }
+        quick = sum(np.float32(w) * cheap[name] for name, w in QUICK.items())
+        rows = np.flatnonzero(allowed)
+        if len(rows) > POOL:
+            best = rows[np.argpartition(-quick[rows], POOL)[:POOL]]
+            rows = np.union1d(best, extra[allowed[extra]])
+        out = np.zeros((len(rows), len(NAMES)), dtype=np.float32)
+        put = {name: out[:, i] for i, name in enumerate(NAMES)}
+        for name, column in cheap.items():
+            put[name][:] = column[rows]
+        put["neighbours_lift"][:] = np.log1p(
+            3 * np.expm1(put["neighbours"]) / np.sqrt(popularity[rows] + 4)
+        )
+        if len(named):
+            self._against(put, rows, query, named, popularity, leave)
+        put["year"][:] = (self.years.max() - self.years[rows]) / 10
         put["known"][:] = np.log1p(len(named))
         put["turns"][:] = np.log1p(len(query.turns))
-        return out
+        return Pool(rows, out)
 
-    def _together(
-        self,
-        put: dict[str, Floats],
-        query: Query,
-        named: npt.NDArray[np.int64],
-        popularity: Floats,
-        leave: Leave | None,
-    ) -> None:
-        counts = self._counts(named, leave)  # (named, N)
-        share = counts / (popularity[named, None] + 4)
-        put["co_sum"][:] = np.log1p(20 * share.sum(0))
-        put["co_max"][:] = np.log1p(20 * share.max(0))
-        put["co_last"][:] = np.log1p(20 * share[-1])
-        lift = (counts / np.sqrt(popularity[named, None] + 4)).sum(0) / np.sqrt(popularity + 4)
-        put["co_cosine"][:] = np.log1p(20 * lift)
-        own = np.isin(named, query.liked + query.anchors)
-        if own.any():
-            put["co_liked"][:] = np.log1p(20 * share[own].sum(0))
-        if self.dialogues.items.shape[0]:
-            rare = 1 / np.log(popularity[named] + 3)
-            weight = np.asarray(rare @ self._by_item[named]).ravel()
-            if leave is not None and leave.dialogue >= 0:
-                weight[leave.dialogue] = 0
-            size = np.sqrt(np.diff(self.dialogues.items.indptr) + 1)
-            put["overlap"][:] = np.log1p(weight**1.5 / size @ self.dialogues.items)
-        vectors = self.catalog.vectors[named]
-        alike = self.catalog.vectors @ vectors.T
-        put["like_mean"][:] = alike.mean(1)
-        put["like_max"][:] = alike.max(1)
-        put["category"][:] = self.shared_categories(named)
-        put["shared_people"][:] = np.log1p(self.people.shared(named))
-        put["year_gap"][:] = np.abs(self.years - self.years[named].mean()) / 10
+    def taste(self, query: Query) -> Floats:
+        """The mean vector of what is named. Shape ``(384,)``; zeros when nothing is."""
+        named = list(query.named)
+        width = self.catalog.vectors.shape[1]
+        mean: Floats = (
+            self.catalog.vectors[named].mean(0) if named else np.zeros(width, np.float32)
+        )
+        return mean
 
-    def _counts(self, rows: npt.NDArray[np.int64], leave: Leave | None) -> Floats:
-        """Co-mention counts of ``rows`` with every item, less the conversation left out."""
-        counts: Floats = self.related[rows].toarray()
-        if leave is not None:
-            own = np.array(leave.rows, dtype=np.int64)
-            inside = np.flatnonzero(np.isin(rows, own))
-            counts[np.ix_(inside, own)] -= 1
-            np.maximum(counts, 0, out=counts)
-        return counts
+    def prepare(self, queries: Sequence[Query], vectors: Floats) -> list[Ready]:
+        """Likenesses of many queries in one product (training and evaluation, in blocks of 64).
 
-    def _neighbours(
-        self, put: dict[str, Floats], last: Floats, popularity: Floats, leave: Leave | None
-    ) -> None:
+        ``vectors``: ``(len(queries), 384)``, of their last turns.
+        """
+        tastes = np.stack([self.taste(query) for query in queries])
+        text, taste = vectors @ self.catalog.vectors.T, tastes @ self.catalog.vectors.T
+        return [Ready(*three) for three in zip(vectors, text, taste, strict=True)]
+
+    def _together(self, named: Rows, popularity: Floats, leave: Leave | None) -> Floats:
+        """``co_sum`` for every item. Shape ``(N,)``."""
+        out = np.zeros(len(self.catalog), dtype=np.float32)
+        own = set() if leave is None else set(leave.rows)
+        for row in named:
+            lo, hi = self.related.indptr[row : row + 2]
+            share = 1 / (popularity[row] + 4)
+            out[self.related.indices[lo:hi]] += self.related.data[lo:hi] * share
+            if row in own:
+                others = [r for r in own if r != row]
+                out[others] -= share
+        return np.log1p(20 * np.maximum(out, 0))
+
+    def _overlap(self, named: Rows, popularity: Floats, leave: Leave | None) -> Floats:
+        """``overlap`` for every item. Shape ``(N,)``."""
+        if not len(named) or not self.dialogues.items.shape[0]:
+            return np.zeros(len(self.catalog), dtype=np.float32)
+        weight = np.zeros(self.dialogues.items.shape[0], dtype=np.float32)
+        for row in named:
+            lo, hi = self._by_item.indptr[row : row + 2]
+            weight[self._by_item.indices[lo:hi]] += 1 / np.log(popularity[row] + 3)
+        if leave is not None and leave.dialogue >= 0:
+            weight[leave.dialogue] = 0
+        votes: Floats = self._by_item @ (weight**1.5 / self._sizes)
+        return np.log1p(votes)
+
+    def _neighbours(self, last: Floats, leave: Leave | None) -> Floats:
+        """``neighbours`` for every item. Shape ``(N,)``."""
         if not len(self.dialogues.vectors) or not last.any():
-            return
+            return np.zeros(len(self.catalog), dtype=np.float32)
         alike = self.dialogues.vectors @ last
         if leave is not None and leave.dialogue >= 0:
             alike[leave.dialogue] = -1
         k = min(NEIGHBOURS, len(alike))
         near = np.argpartition(-alike, k - 1)[:k]
-        weight = np.exp(8 * (alike[near] - alike[near].max()))
-        votes = np.asarray(weight @ self.dialogues.items[near]).ravel()
-        put["neighbours"][:] = np.log1p(votes)
-        put["neighbours_lift"][:] = np.log1p(20 * votes / np.sqrt(popularity + 4) / 8)
+        weight = np.zeros(len(alike), dtype=np.float32)
+        weight[near] = np.exp(8 * (alike[near] - alike[near].max()))
+        votes: Floats = self._by_item @ weight
+        return np.log1p(votes)
 
-    def request(self, query: Query, ranker: Floats) -> Floats:
-        """Request features. Shape ``(N, len(REQUESTS))``; ``ranker``: the scores, ``(N,)``."""
+    def _against(
+        self,
+        put: dict[str, Floats],
+        rows: Rows,
+        query: Query,
+        named: Rows,
+        popularity: Floats,
+        leave: Leave | None,
+    ) -> None:
+        """The features of ``rows`` that compare each with each named item."""
+        counts = self._counts(named, rows, leave)  # (named, rows)
+        share = counts / (popularity[named, None] + 4)
+        put["co_max"][:] = np.log1p(20 * share.max(0))
+        put["co_last"][:] = np.log1p(20 * share[-1])
+        lift = (counts / np.sqrt(popularity[named, None] + 4)).sum(0)
+        put["co_cosine"][:] = np.log1p(20 * lift / np.sqrt(popularity[rows] + 4))
+        own = np.isin(named, query.liked + query.anchors)
+        if own.any():
+            put["co_liked"][:] = np.log1p(20 * share[own].sum(0))
+        put["like_max"][:] = (self.catalog.vectors[rows] @ self.catalog.vectors[named].T).max(1)
+        put["category"][:] = self.shared_categories(named, rows)
+        put["shared_people"][:] = np.log1p(self.people.shared(named, rows))
+        put["year_gap"][:] = np.abs(self.years[rows] - self.years[named].mean()) / 10
+
+    def _counts(self, named: Rows, rows: Rows, leave: Leave | None) -> Floats:
+        """Co-mentions of ``named`` with ``rows``, less the conversation left out."""
+        counts = np.zeros((len(named), len(rows)), dtype=np.float32)
+        dense = np.zeros(len(self.catalog), dtype=np.float32)
+        for i, row in enumerate(named):
+            lo, hi = self.related.indptr[row : row + 2]
+            dense[self.related.indices[lo:hi]] = self.related.data[lo:hi]
+            counts[i] = dense[rows]
+            dense[self.related.indices[lo:hi]] = 0
+        if leave is not None:
+            own = np.array(leave.rows, dtype=np.int64)
+            counts[np.ix_(np.isin(named, own), np.isin(rows, own))] -= 1
+            np.maximum(counts, 0, out=counts)
+        return counts
+
+    def request(self, query: Query) -> Floats:
+        """Request features but the ranker's, for every item. Shape ``(N, len(REQUESTS))``."""
         catalog = self.catalog
         out = np.zeros((len(catalog), len(REQUESTS)), dtype=np.float32)
         put = {name: out[:, i] for i, name in enumerate(REQUESTS)}
@@ -245,12 +355,12 @@ class Features:
         if query.anchors:
             rows = np.array(query.anchors, dtype=np.int64)
             put["anchor_text"][:] = (catalog.vectors @ catalog.vectors[rows].T).max(1)
-            lift = self.related[rows].toarray().max(0) / np.sqrt(catalog.popularity + 4)
+            every = np.arange(len(catalog))
+            lift = self._counts(rows, every, None).max(0) / np.sqrt(catalog.popularity + 4)
             put["anchor_talked"][:] = np.log1p(4 * lift)
-            put["anchor_category"][:] = self.shared_categories(rows)
+            put["anchor_category"][:] = self.shared_categories(rows, every)
         put["wish"][:] = self.wish(query.wishes)
         put["popularity"][:] = np.log1p(catalog.popularity)
-        put["ranker"][:] = ranker
         return out
 
     def wish(self, wishes: Sequence[Wanted]) -> Floats:
@@ -267,11 +377,11 @@ class Features:
             out += np.clip(wish.direction * (values - start), -2, 1) / len(known)
         return out
 
-    def shared_categories(self, rows: npt.NDArray[np.int64]) -> Floats:
-        """Likeness of each item's categories to those of ``rows``, 0..1. Shape ``(N,)``."""
-        profile = self.categories[rows].sum(0)
+    def shared_categories(self, named: Rows, rows: Rows) -> Floats:
+        """Likeness of the categories of ``rows`` to those of ``named``, 0..1. ``(rows,)``."""
+        profile = self.categories[named].sum(0)
         norm = float(np.linalg.norm(profile))
-        scores: Floats = self.categories @ (profile / norm if norm else profile)
+        scores: Floats = self.categories[rows] @ (profile / norm if norm else profile)
         return scores
 
 

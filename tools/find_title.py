@@ -35,8 +35,8 @@ FEATURES: Final = (
     "article", "noun", "one*capital", "one*cue", "one*lower", "one*rarity", "short*pop",
     "full_title_case", "goes_on",
 )  # fmt: skip
-WEIGHTS: Final = np.array([-3.77, -6.96, 0.58, -8.02, -1.90, 5.11, -0.25, 6.76, 0.78, -2.85, 1.16, 1.54, 0.29, 1.17, 0.00, 1.50, 3.00, -1.50, 1.60, 0.30, 1.50, 0.46, -1.34, 4.68, -1.50, 1.00, -2.76])
-THRESHOLD: Final = 0.6
+WEIGHTS: Final = np.array([-3.67, -2.00, 0.63, -8.00, -1.88, 4.88, -0.24, 6.67, 0.64, -2.66, 1.16, 1.52, 0.28, 1.13, 0.00, 1.50, 3.00, -0.80, 1.60, 0.30, 1.63, 0.43, -1.59, 4.81, 0.00, 1.20, -3.09])
+THRESHOLD: Final = 0.65
 
 _CUES: Final = frozenset(
     "like likes liked love loved loves enjoy enjoyed seen saw see watch watched watching watches hate "
@@ -107,10 +107,14 @@ class TitleLinker:
         people = [f.name for f in facets if f.kind == "people"]
         self._people = {f: catalog.df[f].to_list() for f in people}
         self._forms: dict[str, list[_Form]] = defaultdict(list)
+        other = catalog.df["original_title"].to_list() if "original_title" in catalog.df else nothing
         for row, title in enumerate(self._titles):
-            for form, kind in title_forms(title).items():
-                if kind == "full" or self._popularity[row] > 0:
-                    self._forms[form].append(_Form(row, kind))
+            for name in (title, other[row]) if other[row] else (title,):
+                for form, kind in title_forms(str(name)).items():
+                    held = self._forms[form]
+                    known = kind == "full" or self._popularity[row] > 0
+                    if known and all(f.row != row for f in held):
+                        held.append(_Form(row, kind))
         self._add_sequels()
         self._persons, self._weight = self._index_people()
         names = [*self._forms, *self._persons]
@@ -159,6 +163,8 @@ class TitleLinker:
         for facet, column in self._people.items():
             for row, names in enumerate(column):
                 for place, name in enumerate(names or ()):
+                    if " " not in name and rank(name.lower()) < 1_000:
+                        continue  # "and", "the": slips of the source, not names
                     weight[facet, name] += (0.3 + self._popularity[row]) / (1 + place / 4)
         index: dict[str, dict[str, str]] = defaultdict(dict)
         for (facet, name), _w in sorted(weight.items(), key=lambda kv: -kv[1]):

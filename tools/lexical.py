@@ -139,8 +139,12 @@ class People:
                     out[self._by_person.indices[lo:hi]] = 1
         return out
 
-    def shared(self, rows: npt.NDArray[np.int64]) -> Floats:
-        """How many of the people of ``rows`` each item has, counted with repeats. ``(N,)``."""
-        profile = np.asarray(self.matrix[rows].sum(0)).ravel()
-        counts: Floats = np.asarray(self.matrix @ profile, dtype=np.float32).ravel()
-        return counts
+    def shared(self, named: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> Floats:
+        """How many people of ``named`` each of ``rows`` has, with repeats. Shape ``(rows,)``."""
+        counts = np.zeros(self.n, dtype=np.float32)
+        for row in named:
+            lo, hi = self.matrix.indptr[row : row + 2]
+            for column in self.matrix.indices[lo:hi]:
+                start, end = self._by_person.indptr[column : column + 2]
+                counts[self._by_person.indices[start:end]] += 1
+        return counts[rows]

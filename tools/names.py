@@ -125,9 +125,11 @@ def title_forms(title: str) -> dict[str, str]:
         if len(halves[-1]) > 1:
             add(halves[-1], "tail")
         add(tuple(w for h in halves for w in h if w not in _PART), "full")
-    if len(full) >= 4:
+    if len(full) >= 3:
         for n in range(2, len(full)):
-            add(full[:n], "short")
+            ranks = sorted(rank(w) for w in full[:n])
+            if ranks[-1] > 3_500 and ranks[-2] > 700:  # "eternal sunshine", not "how to"
+                add(full[:n], "short")
     letters = "".join(w[0] for w in words if w[0].isalpha())
     if len(words) >= 4 and len(letters) == len(words):
         add((letters,), "acronym")

@@ -1,47 +1,33 @@
 """Pretrain parley-small from nothing but open text, within a budget of minutes.
 
 A small Qwen3 (transformers' own architecture, so vLLM and every other loader knows it),
-packed sequences of 256 tokens, bf16 autocast. Matrices of the layers are stepped by Muon,
-everything else by AdamW: at a few million tokens Muon reaches the same loss in clearly
-fewer steps. BPE rows start as averages of MiniLM's WordPiece rows. The learning rate
-follows the clock, not a step count, so one flag, --minutes, is the whole schedule. A
-killed run goes on from its last checkpoint when started again with the same --out.
+packed sequences of 256 tokens, bf16 autocast. BPE rows start as averages of MiniLM's
+WordPiece rows. The loop, its optimisers and its clock are ``training.loop``'s.
 
-Workers are threads that share the weights, each with its part of the batch: they meet once
-a step, where torch's own threads meet in every kernel and crawl on a machine that does
-other things too. So on a CPU give each worker one thread:
-
-    OMP_NUM_THREADS=1 python -m training.pretrain --workers 2 ...
-
-    python -m training.pretrain --corpus DIR --tokenizer DIR --out DIR --minutes 50
+    OMP_NUM_THREADS=1 python -m training.pretrain --corpus DIR --tokenizer DIR --out DIR \
+        --minutes 50 --workers 2
 """
 
 import importlib.util
 import json
-import math
-import os
 import re
-import time
-from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.utils.tensorboard import SummaryWriter
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers.utils.logging import disable_progress_bar
 
 from tools.tokens import EOS, PAD, SPECIAL
+from training.loop import Batch, Optimiser, Part, Trainer, console, pick_device, run
 
 SEQUENCE = 256
 ROW_STD = 0.02
-console = Console(stderr=True)
 
 
 class Size(StrEnum):
@@ -162,69 +148,6 @@ class Stream:
         )
 
 
-def schedule(progress: float, warmup: float = 0.03, floor: float = 0.02) -> float:
-    """Share of the peak rate at ``progress`` in [0, 1]: linear warm-up, then cosine."""
-    if progress < warmup:
-        return max(progress / warmup, 0.01)
-    turn = min((progress - warmup) / (1 - warmup), 1.0)
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * turn))
-
-
-def optimisers(
-    model: nn.Module, lr: float, *, muon: bool = True, weight_decay: float = 0.05, parts: int = 1
-) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan 2024, torch's own) for layer matrices, AdamW for rows, norms and biases.
-
-    ``match_rms_adamw`` scales Muon's update to AdamW's size (Moonshot 2025), so both take
-    the same rate. Muon's matrices are dealt to ``parts`` optimisers that may step side by side.
-    """
-    matrices, rest = [], []
-    for name, p in model.named_parameters():
-        inner = muon and p.ndim == 2 and ".layers." in name
-        (matrices if inner else rest).append(p)
-    decayed = [p for p in rest if p.ndim >= 2]
-    groups = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    found: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.95))]
-    for part in range(parts if matrices else 0):
-        found.append(
-            torch.optim.Muon(
-                matrices[part::parts],
-                lr=lr,
-                weight_decay=weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            )
-        )
-    return found
-
-
-def set_rate(found: list[torch.optim.Optimizer], rate: float) -> None:
-    """Give every parameter group the same learning rate."""
-    for optimiser in found:
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-
-
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write, flush, then rename: a kill at any moment leaves a whole file behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-
-
-def pick_device(name: str) -> torch.device:
-    """``auto`` is CUDA where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
 def next_token_loss(model: Qwen3ForCausalLM, tokens: Tensor, device: torch.device) -> Tensor:
     """Mean cross-entropy in nats over a packed batch. Shape of ``tokens``: (B, L + 1)."""
     tokens = tokens.to(device)
@@ -234,122 +157,10 @@ def next_token_loss(model: Qwen3ForCausalLM, tokens: Tensor, device: torch.devic
 
 
 @torch.no_grad()
-def evaluate(model: Qwen3ForCausalLM, blocks: Tensor, device: torch.device) -> float:
-    """Held-out loss in nats per token."""
-    model.eval()
+def held_out_loss(model: Qwen3ForCausalLM, blocks: Tensor, device: torch.device) -> float:
+    """Mean loss of held-out blocks in nats per token."""
     parts = [float(next_token_loss(model, part, device)) for part in blocks.split(16)]
-    model.train()
     return sum(parts) / len(parts)
-
-
-class Trainer:
-    """State of one run: model, optimisers, step, seconds used; saved and resumed whole."""
-
-    def __init__(
-        self,
-        model: Qwen3ForCausalLM,
-        out: Path,
-        lr: float,
-        muon: bool,
-        device: torch.device,
-        workers: int = 1,
-    ) -> None:
-        self.model, self.out, self.device, self.workers = model.to(device), out, device, workers
-        self.optimisers = optimisers(model, lr, muon=muon, parts=workers)
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.pool = ThreadPoolExecutor(workers)
-        self.step, self.seconds, self.lr = 0, 0.0, lr
-        self.checkpoint = out / "checkpoint.pt"
-
-    def resume(self) -> None:
-        """Go on from the last whole checkpoint, if there is one."""
-        if self.checkpoint.is_file():
-            state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-            self.model.load_state_dict(state["model"])
-            for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-                optimiser.load_state_dict(saved)
-            self.step, self.seconds = state["step"], state["seconds"]
-            console.print(f"resumed at step {self.step}, {self.seconds:.0f} s used")
-
-    def save(self) -> None:
-        """Checkpoint for resuming, and the model as an ordinary folder for using."""
-        save_checkpoint(
-            self.checkpoint,
-            {
-                "model": self.model.state_dict(),
-                "optimisers": [o.state_dict() for o in self.optimisers],
-                "step": self.step,
-                "seconds": self.seconds,
-            },
-        )
-        self.model.save_pretrained(self.out / "model")
-
-    def train_step(self, tokens: Tensor, progress: float) -> float:
-        """One update at the rate the clock asks for; returns the loss."""
-        set_rate(self.optimisers, self.lr * schedule(progress))
-        parts = tokens.tensor_split(self.workers)
-        shares = [len(part) / len(tokens) for part in parts]
-        losses, found = zip(*self.pool.map(self._gradients, parts), strict=True)
-        for p, *grads in zip(self.parameters, *found, strict=True):
-            p.grad = sum(g * share for g, share in zip(grads, shares, strict=True))
-        nn.utils.clip_grad_norm_(self.parameters, 1.0)
-        list(self.pool.map(lambda optimiser: optimiser.step(), self.optimisers))
-        self.step += 1
-        return sum(loss * share for loss, share in zip(losses, shares, strict=True))
-
-    def _gradients(self, tokens: Tensor) -> tuple[float, tuple[Tensor, ...]]:
-        loss = next_token_loss(self.model, tokens, self.device)
-        return float(loss.detach()), torch.autograd.grad(loss, self.parameters)
-
-
-def run(
-    trainer: Trainer, stream: Stream, *, minutes: float, max_steps: int | None, every: float
-) -> dict[str, Any]:
-    """Train until the minutes or steps are used; returns the figures of the last line."""
-    writer = SummaryWriter(str(trainer.out / "tensorboard"))
-    val_blocks = stream.validation()
-    budget = minutes * 60
-    last = mark = time.monotonic()
-    first_step, losses = trainer.step, []
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    val = float("nan")
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("pretrain", total=1.0)
-        while True:
-            progress = trainer.seconds / budget
-            if max_steps:
-                progress = max(progress, trainer.step / max_steps)
-            done = progress >= 1
-            if done or time.monotonic() - mark >= every:
-                val = evaluate(trainer.model, val_blocks, trainer.device)
-                writer.add_scalar("loss/val", val, trainer.step)
-                trainer.save()
-                mean = sum(losses[-100:]) / max(len(losses[-100:]), 1)
-                console.print(
-                    f"step {trainer.step} {trainer.seconds:.0f} s train {mean:.3f} val {val:.3f}"
-                )
-                mark = last = time.monotonic()
-                if done:
-                    break
-            loss = trainer.train_step(stream(trainer.step), progress)
-            losses.append(loss)
-            now = time.monotonic()
-            trainer.seconds, last = trainer.seconds + now - last, now
-            if trainer.step % 10 == 0:
-                writer.add_scalar("loss/train", loss, trainer.step)
-            bar.update(task, completed=progress, description=f"{trainer.step} loss {loss:.3f}")
-    writer.close()
-    done_now = trainer.step - first_step
-    return {
-        "steps": trainer.step,
-        "tokens": trainer.step * stream.batch * SEQUENCE,
-        "seconds": round(trainer.seconds, 1),
-        "first_loss": round(losses[0], 4) if losses else None,
-        "train_loss": round(sum(losses[-50:]) / max(len(losses[-50:]), 1), 4),
-        "val_loss": round(val, 4),
-        "steps_this_run": done_now,
-        "model": str(trainer.out / "model"),
-    }
 
 
 def main(
@@ -370,6 +181,7 @@ def main(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="the same for one minute")] = False,
 ) -> None:
     """Pretrain within the budget; the last line is JSON."""
+    disable_progress_bar()
     torch.manual_seed(seed)
     where = pick_device(device)
     fast = PreTrainedTokenizerFast.from_pretrained(tokenizer)
@@ -378,20 +190,34 @@ def main(
         with torch.no_grad():
             rows = minilm_rows(fast)
             model.get_input_embeddings().weight[: len(rows)] = rows
-    trainer = Trainer(model, out, lr, muon, where, workers)
-    trainer.resume()
+    model.to(where)
     stream = Stream(corpus, batch, seed)
+    held_out = stream.validation()
+    trainer = Trainer(
+        model,
+        lambda tokens: next_token_loss(model, tokens, where),
+        lambda folder: (model.save_pretrained(folder), fast.save_pretrained(folder)),
+        out,
+        Optimiser(lr, muon),
+        workers,
+    )
+    trainer.resume()
+
+    def batches(step: int) -> Batch:
+        parts = stream(step).tensor_split(workers)
+        return Batch("text", [Part(part, len(part) / batch) for part in parts])
+
     millions = sum(p.numel() for p in model.parameters()) / 1e6
     console.print(f"{millions:.1f} M parameters on {where}, {stream.blocks} blocks")
     report = run(
         trainer,
-        stream,
+        batches,
+        lambda: {"text": held_out_loss(model, held_out, where)},
         minutes=1 if dry_run else minutes,
         max_steps=steps,
         every=checkpoint_seconds,
     )
-    fast.save_pretrained(out / "model")
-    print(json.dumps(report))
+    print(json.dumps(report | {"tokens": trainer.step * batch * SEQUENCE}))
 
 
 if __name__ == "__main__":

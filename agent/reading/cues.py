@@ -6,7 +6,7 @@ next cue or breaker. Negation ends at a comma unless the list goes on with "or"/
 """
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left
 from typing import Final, Literal, NamedTuple
 
 Operator = Literal[
@@ -75,7 +75,7 @@ class Scopes:
             if not self.cues or cue.start >= self.cues[-1].end:
                 self.cues.append(cue)
         self.cues = self._combine(self.cues)
-        self._starts = [c.end for c in self.cues]
+        self._starts = [c.start for c in self.cues]
         masked = list(low)
         for s, e in shields:
             masked[s:e] = "x" * (e - s)
@@ -95,7 +95,7 @@ class Scopes:
 
     def at(self, place: int) -> Cue | None:
         """The cue in whose scope the character at ``place`` stands, or None."""
-        n = bisect_right(self._starts, place)
+        n = bisect_left(self._starts, place)  # cues that begin before the place
         if n == 0:
             return None
         cue = self.cues[n - 1]

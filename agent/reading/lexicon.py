@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 SOFT_ROLES: Final = frozenset({"tag", "mood"})  # known for some items only: wishes, not walls
 _MAX_WORDS: Final = 5
+#: Plain words too broad to be a wish by themselves, though their comparatives are one.
+_VAGUE: Final = frozenset(
+    "big small love action quick easy moving visual cold deep comedy romance blood effects jokes warm "
+    "emotional quiet calm sweet easier smart clever modest grand mild tame dumb".split()
+)
 
 
 class Value(NamedTuple):
@@ -117,6 +122,8 @@ class Lexicon:
                 self._scale(words, ScaleWord(scale.name, direction, True))
             for words, direction in listed:
                 for base, sign in _bases(words):
+                    if base in _VAGUE:
+                        continue
                     plain: Literal[-1, 1] = 1 if direction * sign > 0 else -1
                     self._scale(base, ScaleWord(scale.name, plain, False))
             for label in (scale.label, scale.name):

@@ -16,12 +16,12 @@ _BY_ROLE: Final[list[tuple[str, str]]] = [
     ("audience", r"how old (?:do|does|should|must)|age (?:rating|limit|restriction)|what(?:'s| is) (?:the |its )?(?:rated|rating|age)|(?:suitable|appropriate|ok|okay|safe|good|fine|too scary) for (?:my |the |young |small |little |\w+ )?(?:kids?|child(?:ren)?|families|famil|\d+|\w+[- ]year)|kid[- ]friendly|family[- ]friendly"),
     ("date", r"when (?:was|were|did|is|does)|what year|which year|how old (?:is|are)|release (?:date|year)|year (?:of|was|is|did)|date of|come out|came out|how (?:new|recent)|what decade"),
     ("amount", r"how long|run(?:ning)?[- ]?time|what(?:'s| is) (?:the |its )?(?:length|duration)|how many (?:minutes|hours)|length of|duration of"),
-    ("maker", r"who(?:'s| is| was)? ?(?:the )?(?:made|directed|wrote|makes|directs|director|maker|author|created|designed|filmmaker|helmed|behind|did)|(?:director|filmmaker|author|maker|brand) of|directed by (?:whom|who)|what(?:'s| is) the director|which director"),
-    ("people", r"who(?:'s| is| was| are| were)? (?:in|else is in|stars?|starring|plays?|acts?|acted|acting|played|the (?:main |lead )?(?:actors?|actress(?:es)?|stars?|cast|leads?))|(?:the |main |full )?cast\b|which actors?|what actors?|main (?:actor|actress)|who'?s in"),
-    ("premise", r"what(?:'s| is|s| are|'re) (?:it|that|this|they|the \w+(?: one)?|.{1,60}?)(?: (?:one|film|movie))? (?:all )?about\b|(?:the |its |a )?(?:plot|premise|synopsis|storyline|summary)|tell me (?:more|a bit|something|a little)?(?: more)?\s?about|what happens in|(?:more )?(?:info|information|details) (?:on|about)|describe|more about|what(?:'s| is) the story|the story (?:of|about)\?"),
+    ("maker", r"who(?:'s| is| was)? ?(?:the )?(?:made|directed|wrote|makes|directs|director|maker|author|created|designed|filmmaker|helmed|behind|did|(?:man|woman|person|one|people) behind|called the shots)|(?:director|filmmaker|author|maker|brand) of|directed by (?:whom|who)|what(?:'s| is) the director|which director"),
+    ("people", r"who(?:'s| is| was| are| were)? (?:in|else is in|stars?|starring|plays?|acts?|acted|acting|played|the (?:main |lead )?(?:actors?|actress(?:es)?|stars?|cast|leads?))|(?:the |main |full )?cast\b|which actors?|what actors?|(?:main|supporting|lead|leading) (?:actors?|actress|cast)|who'?s in"),
+    ("premise", r"what(?:'s| is|s| are|'re) (?:it|that|this|they|the \w+(?: one)?|.{1,60}?)(?: (?:one|film|movie))? (?:all )?about\b|(?:the |its |a )?(?:plot|premise|synopsis|storyline|summary)|tell me (?:more|a bit|something|a little)?(?: more)?\s?about|what happens in|(?:main|central) (?:theme|conflict|idea|story)|storyline|(?:more )?(?:info|information|details) (?:on|about)|describe|more about|what(?:'s| is) the story|the story (?:of|about)\?"),
     ("origin", r"(?:what|which) country|where (?:is|was|were|does|did|'s) .{0,40}(?:from|made|produced|shot|filmed)|country of origin"),
     ("language", r"(?:what|which) language|subtitle[sd]?|dubbed|spoken in|is (?:it|that|this|.{1,30}) in (?:english)"),
-    ("category", r"(?:what|which) (?:genre|category|kind of|type of|sort of)|what(?:'s| is) (?:the|its) genre|(?:what|which) type"),
+    ("category", r"(?:what|which) (?:genre|category|kind of|type of|sort of)|what(?:'s| is) (?:the|its) (?:\w+'?s? )?genre|(?:what|which) type"),
     ("mood", r"what(?:'s| is) the (?:mood|vibe|tone)"),
     ("tag", r"what(?:'s| is| are) the (?:themes?|topics?)"),
 ]  # fmt: skip
@@ -115,6 +115,8 @@ def _fact(text: str, low: str, lexicon: Lexicon, found: list[tuple[int, int, obj
         for place, _end, entry in found:
             if place >= start and isinstance(entry, Value):
                 return Asked("fact", entry.facet, None, low[start:_end])
+            if place >= start and isinstance(entry, str):
+                return Asked("fact", entry, None, low[start:_end])
     return None
 
 

@@ -43,10 +43,19 @@ class Relative:
 
 
 def read_relative(
-    r: "Reading", low: str, links: list[Link], refs: list[Ref], it: Ref | None
+    r: "Reading",
+    low: str,
+    links: list[Link],
+    refs: list[Ref],
+    it: Ref | None,
+    numbers: list[tuple[int, int]],
 ) -> Relative:
-    """Comparisons of a turn that no number states."""
+    """Comparisons of a turn that no number states. ``numbers``: spans read as numbers."""
     out = Relative()
+    dull = list(low)
+    for s, e in numbers:
+        dull[s:e] = "#" * (e - s)
+    low = "".join(dull)
     places = [(x.start, x.end, (x.value,)) for x in links if x.kind == "item"]
     places += [(x.start, x.end, x.item_ids) for x in refs]
     out.anchor = _compared_with(low, places, it)
@@ -94,6 +103,8 @@ def _taken(out: Relative, start: int, end: int) -> bool:
 def _not_a_size(low: str, m: re.Match[str]) -> bool:
     """ "how long", "as long as", "a long time", "what's new", "10 years old" are not wishes."""
     before, after = low[: m.start()].rstrip(), low[m.end() :]
+    if before.endswith("#"):
+        return True
     if re.search(r"\b(?:how|as|so|years?|yrs?|year-|what's|anything|something's|all)$|\d$|-$", before):
         return m.group() in ("new", "old", "long", "short") and not re.search(r"\b(?:anything|all)$", before)
     return bool(re.match(r"[- ](?:as|ago|story short|day|week|shift|flight|time|fashioned|term|lived|enough|friend|\w+ ago|kid|boy|girl|son|daughter)\b", after))

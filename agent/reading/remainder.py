@@ -30,7 +30,7 @@ _STOP: Final = frozenset(
     definitely ideally guess suppose called named title version choose choosing pick help family-friendly
     give gave bring myself yourself could've i'd you're it's don't that's i'm i've let's what's there's can't
     part kind kinds sorts types terms nothing everything else'n btw either neither nor lead role popular
-    famous classic hidden gem gems similar along lines vein style spirit""".split()
+    famous classic hidden gem gems similar along lines another goodbye bye hi hey hello cheers welcome weather morning afternoon done perfect vein style spirit""".split()
 )
 _INTRO: Final = re.compile(
     r"\b(?:about|where|involving|set (?:in|on|during|at|around)|revolv\w+ around|deal(?:s|ing) with|centered (?:on|around)|"

@@ -38,7 +38,7 @@ _PRAISE: Final = re.compile(
     r"|^[\s,]*(?:(?:which|that|and|but|i|we|it|,|was|is|were|really|so|just|thought|found|'s|it's)\s+){0,6}?(?P<bad>(?:hated|disliked|didn'?t (?:really )?(?:like|enjoy|love)|wasn'?t (?:a fan|into|for me|impressed)|couldn'?t stand|did not (?:like|enjoy)|not (?:a fan|for me|my)|found (?:it|that) (?:boring|dull))|(?:was|is|were|are|'s)\s+(?:\w+ly |so |very |pretty |quite |a bit |kind of |just |too )*(?:terrible|awful|bad|boring|dull|horrible|overrated|meh|disappointing|stupid|rubbish|trash|crap|not (?:good|great|for me|my)|a letdown|too (?:\w+)|slow|weak)|sucked|sucks|bored me)\b"
 )
 _IT_AFTER: Final = re.compile(
-    r"^[^.!?]{0,40}?\b(?:(?P<good>(?:and |i |we |really |but )*(?:loved|liked|enjoyed|adored) (?:it|that|them|both|those))|(?P<bad>(?:hated|disliked|didn'?t (?:really )?(?:like|enjoy)|wasn'?t (?:a fan|into)|couldn'?t stand|did not like) ?(?:it|that|them|both|of it|those)?))\b"
+    r"^[^.!?]{0,40}?\b(?:(?P<good>(?:and |i |we |really |but )*(?:loved|liked|enjoyed|adored) (?:it|that|them|both|those)|(?:it|they) (?:was|were|is|are) (?:\w+ly |so |very |pretty |quite |a )*(?:great|good|amazing|awesome|excellent|brilliant|fantastic|perfect|wonderful|hilarious|fun|lovely|superb))|(?P<bad>(?:it|they) (?:was|were|is|are) (?:\w+ly |so |very |pretty |quite |a bit |kind of |too )*(?:terrible|awful|bad|boring|dull|horrible|overrated|meh|disappointing|stupid|rubbish|not (?:good|great|for me|my))|(?:hated|disliked|didn'?t (?:really )?(?:like|enjoy)|wasn'?t (?:a fan|into)|couldn'?t stand|did not like) ?(?:it|that|them|both|of it|those)?))\b"
 )
 
 
@@ -75,7 +75,8 @@ def read(r: Reading) -> StateUpdate:
     asked, asked_in = _question(r, p)
     it = read_it(p.masked, r.state)
     every = read_all(p.masked, r.state)
-    relative = read_relative(r, p.masked, p.links, p.refs, it)
+    counted = [(n.start, n.end) for n in p.numbers]
+    relative = read_relative(r, p.masked, p.links, p.refs, it, counted)
     mentions = _mentions(r, p, it, every, asked, asked_in)
     anchor = next((m.item_id for m in mentions if m.relative), None) or relative.anchor
     live = [f for f in p.found if not _within(f.start, asked_in)]
@@ -236,6 +237,7 @@ def _question(r: Reading, p: _Pieces) -> tuple[Asked | None, tuple[int, int] | N
     places: list[tuple[int, int, object]] = [
         (f.start, f.end, pick(f, r.low, r.lexicon)) for f in p.found
     ]
+    places += [(n.start, n.end, n.field) for n in p.numbers]
     start = 0
     for m in re.finditer(r"[^.!?\n]*(?:[.!?\n]+|$)", p.masked):
         start, end = m.span()
@@ -409,7 +411,8 @@ def _about(r: Reading, p: _Pieces, said: Said, named: bool, unknown: list[str]) 
         place = r.text.find(name)
         hard.append((place, place + len(name)))
     answering = intents.last_act(r.state) == "ask"
-    eager = answering or not (said.add or said.wishes or said.retract or named)
+    shown = bool(r.state.slate.item_ids)
+    eager = answering or not shown and not (said.add or said.wishes or said.retract or named)
     long_chat = len(r.toks) > 14 and not answering
     return read_about(r.low, r.toks, hard, said.soft, p.scopes, r.lexicon.nouns, eager and not long_chat)
 
@@ -463,6 +466,8 @@ def _by_words(r: Reading, u: StateUpdate, shown: bool, content: bool, pointing: 
     if shown and (u.about or u.indifferent):
         return {"intent": "critique"}
     wants = intents.says("recommend", low)
+    if not firm and not u.mentions and not u.unknown and not wants and _off_topic(r):
+        return {"intent": _small_talk(low) or "chat", "about": ()}
     if firm or u.unknown or (u.mentions and not pointing) or (u.about and (wants or len(r.toks) < 15)):
         small = _small_talk(low)
         if small and not firm and not u.mentions and not u.unknown and not wants:
@@ -482,7 +487,15 @@ def _by_words(r: Reading, u: StateUpdate, shown: bool, content: bool, pointing: 
         return {"intent": "reject", "about": ()}
     if intents.says("indifferent", low) and not u.about:
         return {"intent": "recommend"}
-    return {"intent": "recommend" if u.about and not shown else "chat"}
+    tastes = bool(re.search(r"\b(?:i|we|my|me)\b", low)) and bool({t.word for t in r.toks} & r.lexicon.nouns)
+    return {"intent": "recommend" if (u.about or tastes) and not shown else "chat"}
+
+
+def _off_topic(r: Reading) -> bool:
+    """A question that asks for nothing we have: "what's the weather like?"."""
+    asks = re.match(r"\W*(?:what|how|who|where|when|why|is|are|do|does|can|could|will)\b", r.low)
+    nouns = any(t.word in r.lexicon.nouns for t in r.toks)
+    return bool(asks) and not nouns and ("?" in r.low or len(r.toks) > 3)
 
 
 def _small_talk(low: str) -> Intent | None:
@@ -525,7 +538,7 @@ def _relax(r: Reading, u: StateUpdate) -> StateUpdate | None:
     if u.add or u.wishes:
         return None
     chosen: tuple[Clause, ...] = ()
-    by_word = [o for o in options if any(_names_field(r, c.field) or c.said.lower() in r.low for c in o)]
+    by_word = [o for o in options if any(_names_field(r, c.field) or (c.said and c.said.lower() in r.low) for c in o)]
     if by_word:
         chosen = by_word[0]
     elif m and len(r.toks) <= 8 and place[m.group()] < len(options):

@@ -18,7 +18,7 @@ from tools.find_title import Link
 
 _LANGUAGE_CUE: Final = re.compile(r"(?:\bin|spoken|speaking|speak|dubbed|language|subtitles?)[\s-]*$")
 _LANGUAGE_AFTER: Final = re.compile(r"^[\s-]*(?:language|speaking|spoken|dubbed|subtitle[sd]?|audio|dialogue|with)\b")
-_INSIST: Final = re.compile(r"\b(?:must|has to|have to|needs? to|only|strictly|definitely has)\b[^.,;!?]{0,30}$")
+_INSIST: Final = re.compile(r"\b(?:must|(?<!not )(?<!n't )(?:has|have|needs?) to|only|strictly|definitely has)\b[^.,;!?]{0,30}$")
 _DEGREE: Final = re.compile(r"\b(?P<d>more|less|too|not so|not as|not too|not that|not very|not overly|not particularly|isn'?t (?:too|so|that|very|as)|less of|a bit too|way too|overly|so)\s+(?:\w+ly\s+)?(?:a |an )?$")
 _BOTH: Final = re.compile(r"\b(?:both|as well as|mix(?:ed|ture)? (?:of|with)|cross between|combination of|blend of|combine[sd]?|at the same time|plus)\b")
 _FOREIGN: Final = re.compile(r"\b(?:foreign(?:[- ]language)?|international|world cinema|subtitled)\b")
@@ -48,6 +48,8 @@ def pick(found: Found, low: str, lexicon: Lexicon) -> Value | ScaleWord:
     """The reading of a surface that its context asks for."""
     scale = next((e for e in found.entries if isinstance(e, ScaleWord)), None)
     values = [e for e in found.entries if isinstance(e, Value)]
+    if values and _INSIST.search(low[: found.start]):
+        scale = None
     if scale is not None:
         own = [v for v in values if _names_itself(v, found.said, lexicon)]
         if not own or scale.compares:
@@ -90,9 +92,14 @@ def read_values(
     wanted: dict[str, list[_Hit]] = {}
     banned: dict[str, list[_Hit]] = {}
     insisted: set[tuple[str, str]] = set()
-    for one in found:
+    for n, one in enumerate(found):
         entry = pick(one, low, lexicon)
         operator = scopes.operator(one.start)
+        entry = _beside_category(found, n, entry, low, lexicon)
+        if _only_told(low, one, operator, isinstance(entry, Value), lexicon):
+            continue
+        if re.search(r"\b(?:my|our|his|her|their|your)\s+$", low[: one.start]):
+            continue  # "my kids", "our family" are people, not a category
         if isinstance(entry, ScaleWord):
             _wish(said, one, entry, operator, low, turn, anchor)
             continue
@@ -119,9 +126,40 @@ def read_values(
         values = tuple(dict.fromkeys(v for h in hits for v in h.values))
         said.add.append(_clause(facet, "none", values, hits, turn))
     for facet, hits in wanted.items():
-        said.add.append(_wanted(facet, hits, low, turn))
+        people = lexicon.facets[facet].kind == "people"
+        tastes = any(scopes.operator(h.start) in ("like", "similar") for h in hits)
+        said.add.append(_wanted(facet, hits, low, turn, together=people and not tastes))
     _foreign(said, low, scopes, lexicon, turn)
     return said
+
+
+def _beside_category(
+    found: list[Found], n: int, entry: Value | ScaleWord, low: str, lexicon: Lexicon
+) -> Value | ScaleWord:
+    """ "romantic thriller": an adjective right before a category is a category too."""
+    if not isinstance(entry, ScaleWord) or entry.compares or n + 1 >= len(found):
+        return entry
+    own = [e for e in found[n].entries if isinstance(e, Value)]
+    own = [e for e in own if lexicon.facets[e.facet].role == "category"]
+    following = pick(found[n + 1], low, lexicon)
+    if not own or low[found[n].end : found[n + 1].start].strip() or isinstance(following, ScaleWord):
+        return entry
+    return own[0] if following.facet == own[0].facet else entry
+
+
+def _only_told(
+    low: str, one: Found, operator: Operator, value: bool, lexicon: Lexicon
+) -> bool:
+    """Told of something seen ("the action was believable", "it was a horror film"), not asked for."""
+    before, after = low[: one.start], low[one.end :]
+    if re.search(r"\b(?:it|that|this|which|he|she|they)(?:'s| is| was| were| are| has| had)\s+(?:\w+\s+){0,3}$", before):
+        if operator == "none" or operator == "seen":
+            return True
+    if not value or operator != "none" or len(low) < 60:
+        return False
+    noun = re.match(r"^[\w\s/,-]{0,25}?\b(?:" + "|".join(map(re.escape, lexicon.nouns)) + r")\b", after)
+    asked = re.search(r"\b(?:an?|some|any|more|good|of|or|and|in|for|with|favou?rite)\s+(?:\w+\s+)?$|[,:]\s*$|^\W*$", before)
+    return not noun and not (asked and not re.search(r"\b(?:was|were|is|are|had|has)\b[^.,!?]*$", before + after[:25]))
 
 
 def _degree_negates(low: str, start: int) -> bool:
@@ -136,8 +174,13 @@ def _clause(
     return Clause(field=facet, op=op, values=values, said=said, turn=turn)
 
 
-def _wanted(facet: str, hits: list[_Hit], low: str, turn: int) -> Clause:
-    """ "horror comedies" wants both at once, "horror or comedy" either."""
+def _wanted(
+    facet: str, hits: list[_Hit], low: str, turn: int, *, together: bool = False
+) -> Clause:
+    """ "horror comedies" wants both at once, "horror or comedy" either.
+
+    ``together``: of people, "and" means both of them.
+    """
     values = tuple(dict.fromkeys(v for h in hits for v in h.values))
     if len(values) == 1:
         return _clause(facet, "any", values, hits, turn)
@@ -147,7 +190,7 @@ def _wanted(facet: str, hits: list[_Hit], low: str, turn: int) -> Clause:
     if len(hits) == 1:
         return _clause(facet, "all", values, hits, turn)
     both = _BOTH.search(low[max(0, hits[0].start - 30) : hits[-1].end])
-    together = all(g in ("", "with", "with some", "with a bit of", "with a") for g in gaps)
+    together = together and all(g in ("and", "&") for g in gaps) or all(g in ("", "with", "with some", "with a bit of", "with a") for g in gaps)
     return _clause(facet, "all" if both or together else "any", values, hits, turn)
 
 
@@ -197,7 +240,8 @@ def _wish(
         direction = -1 if direction == 1 else 1
         compares = compares or word.startswith(("less", "not as", "not so"))
     # "not too dark" is already turned by its degree word; "no dark ones" is turned here
-    if operator in ("not", "dislike") and not word:
+    told = re.match(r"not|less|more|fewer|without", one.said.lower())  # "not so dark" is one phrase
+    if operator in ("not", "dislike") and not word and not told:
         direction = -1 if direction == 1 else 1
     start = one.start - (len(degree.group()) if degree and word else 0)
     text = low[start : one.end].strip()

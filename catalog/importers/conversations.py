@@ -145,19 +145,19 @@ def _dialogue(raw: dict[str, Any], split: Split, known: dict[str, Film]) -> Dial
 class Rows:
     """Films of the conversations -> rows of one catalogue.
 
-    As the catalogue's own importer matched them: the editorial layer's word first (``redial``
-    names in ``editorial.jsonl``), then the sources' table, then title and year.
+    As the catalogue's own importer matched them (``redial_ids.csv`` in its folder), else by
+    the sources' table, else by title and year.
     """
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
         self._titles: dict[str, list[tuple[int, str]]] = {}
         self._found: dict[str, int | None] = {}
-        self._ours: dict[str, str] = {}
-        layer = catalog.path / "editorial.jsonl" if catalog.path else None
-        if layer is not None and layer.is_file():
-            records = map(json.loads, layer.read_text("utf-8").splitlines())
-            self._ours = {n: r["id"] for r in records for n in r.get("redial", ())}
+        self._ids: dict[str, str] = {}
+        matched = catalog.path / "redial_ids.csv" if catalog.path else None
+        if matched is not None and matched.is_file():
+            with matched.open(encoding="utf-8", newline="") as file:
+                self._ids = dict(list(csv.reader(file))[1:])
         if "year" in catalog.df.columns:
             pairs = catalog.df.select("id", "title", "year").drop_nulls().iter_rows()
             for item_id, title, year in pairs:
@@ -166,7 +166,7 @@ class Rows:
     def __call__(self, film: Film) -> int | None:
         """The row of a film; None when this catalogue does not have it."""
         if film.redial_id not in self._found:
-            item_id = self._ours.get(film.name) or film.item_id
+            item_id = self._ids.get(film.redial_id) or film.item_id
             if item_id is None or not self.catalog.has(item_id):
                 item_id = match(film.name, self._titles)
             self._found[film.redial_id] = None if item_id is None else self.catalog.row(item_id)

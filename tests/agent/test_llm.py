@@ -74,7 +74,7 @@ def test_greedy_equals_a_plain_forward(small: TransformersLLM, loaded: LoadedMod
     banned = [i for t, i in loaded.tokenizer.get_vocab().items() if t in SPECIAL and t != EOS]
     wanted: list[int] = []
     for _ in range(10):
-        with torch.inference_mode():
+        with torch.no_grad():
             logits = loaded.model(torch.tensor([ids + wanted])).logits[0, -1]
         logits[banned] = -torch.inf
         if int(logits.argmax()) == loaded.eos:

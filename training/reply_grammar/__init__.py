@@ -84,7 +84,7 @@ class Grammar:
         self.rules: dict[str, tuple[Line, ...]] = {}
         self.facts: dict[str, str] = {}  # one-word entries such as slots and weights
         for name, text in _flatten(tree):
-            if name.rsplit(".", 1)[-1] in ("slots", "tail", "weight"):
+            if name.startswith("ties.") and name.rsplit(".", 1)[1] in ("slots", "tail", "weight"):
                 self.facts[name] = text
             else:
                 self.rules[name] = _lines(name, text)
@@ -158,8 +158,9 @@ class Grammar:
     def _lookup(self, name: str, scene: Scene) -> tuple[Line, ...]:
         if scene.scopes:
             scope = scene.scopes[scene.tie]
-            if name == "fits":
-                name = "tail." + self.facts[f"{scope}.tail"]
+            if name in ("fits", "gives"):
+                tail = self.facts.get(f"{scope}.tail", "asked")
+                name = f"{'tail' if name == 'fits' else 'gives'}.{tail}"
             elif f"{scope}.{name}" in self.rules:
                 name = f"{scope}.{name}"
             elif name in SCOPED:
@@ -204,7 +205,7 @@ class Grammar:
 
 
 #: Rules that only a tie can answer; a tie without one cannot be said that way.
-SCOPED = frozenset("pred fact told np whole close".split())
+SCOPED = frozenset("pred fact told np whole close again".split())
 
 
 def tidy(text: str) -> str:

@@ -1,0 +1,83 @@
+"""Recommend: retrieval proposes, the language model writes the slate under the mask.
+
+The semantic-ID generation tool in one function. ``Candidates`` gives every allowed item a
+prior weight, the slate engine writes ``n`` items as code tokens, LM x prior; what is not
+allowed has no weight and cannot be written. Without an engine the prior's own order is the
+slate, which is the ablation every evaluation prints beside it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from catalog.items import Catalog
+from catalog.store import VectorStore
+from tools.candidates import Candidates, Prior
+from tools.features import Bitmap, Query, Ready
+from tools.slate_decoder import SlateEngine
+from tools.slate_prompt import SlatePrompts, query_vectors
+from tools.small_model import LoadedModel
+
+
+class Recommendation(NamedTuple):
+    """``rows``: the slate in rank order. ``candidates``: the prior's best rows in its order.
+
+    ``ordered_by``: "llm", or "retrieval" where no engine was given. ``prior``: see
+    ``tools.candidates``; ``allowed_count``: items that might have been written.
+    """
+
+    rows: tuple[int, ...]
+    candidates: tuple[int, ...]
+    ordered_by: str
+    prior: Prior
+    allowed_count: int
+
+
+def recommend(
+    query: Query,
+    allowed: Bitmap,
+    n: int,
+    *,
+    catalog: Catalog,
+    candidates: Candidates,
+    engine: SlateEngine | None,
+    loaded: LoadedModel | None,
+    store: VectorStore | None = None,
+    alpha: float = 1.0,
+    beam: int = 6,
+    ready: Ready | None = None,
+) -> Recommendation:
+    """Recommend up to ``n`` items to a person, best first, from the allowed ones only.
+
+    Use it when the person wants suggestions. ``query`` says what is known: the last turns,
+    items liked, disliked and seen, "like X" anchors, free wishes, soft wishes. ``allowed``
+    (one bool an item) holds the hard constraints, less what was shown or refused. Returns
+    fewer items when fewer are allowed, none when none is. ``ready`` is for batch work.
+    """
+    count = int(np.count_nonzero(allowed))
+    prior = candidates.weights(query, allowed, store=store, ready=ready)
+    listed = tuple(int(row) for row in prior.top)
+    if engine is None or loaded is None or count == 0:
+        return Recommendation(listed[:n], listed, "retrieval", prior, count)
+    prompt = slate_prompt(query, prior, catalog, candidates, loaded, ready)
+    slate = engine.slate(prompt, prior.weights, n, alpha=alpha, beam=beam)
+    return Recommendation(tuple(slate.rows), listed, "llm", prior, count)
+
+
+def slate_prompt(
+    query: Query,
+    prior: Prior,
+    catalog: Catalog,
+    candidates: Candidates,
+    loaded: LoadedModel,
+    ready: Ready | None = None,
+) -> list[int]:
+    """The slate role's prompt for this query over this catalogue, as token ids."""
+    prompts = SlatePrompts(loaded.tokenizer)
+    features = candidates.features
+    last = features.vector(query.text()) if ready is None else ready.vector
+    vectors = query_vectors(last, features.taste(query), prior.about_vectors)
+    text = prompts.text(query.delexicalised or query.turns)
+    return prompts.prompt(text, query, vectors, prior.top, catalog.codes, catalog.codebooks)
