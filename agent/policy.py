@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from agent.phrases import clause_text, label, number, value_text
 from agent.state import Beliefs, DialogueState, Evidence, Plan, Question, StateUpdate
@@ -134,11 +135,11 @@ def best_question(
     """The facet whose answer is expected to shrink the candidates most.
 
     Bits are the entropy of the facet's values over the ``top`` most popular allowed items,
-    times the share of them that have a value. Returns (facet, bits, likely answers).
+    times the share of all allowed items that have a value: an answer on a facet that few
+    items carry would throw the others away. Returns (facet, bits, likely answers).
     """
-    allowed = compile(catalog, beliefs.clauses)
-    rows = np.flatnonzero(allowed)
-    rows = rows[np.argsort(-catalog.popularity[rows], kind="stable")][:top]
+    everything = np.flatnonzero(compile(catalog, beliefs.clauses))
+    rows = everything[np.argsort(-catalog.popularity[everything], kind="stable")][:top]
     known = {c.field for c in beliefs.clauses} | set(beliefs.asked) | set(beliefs.indifferent)
     best: tuple[Facet | None, float, tuple[str, ...]] = (None, 0.0, ())
     for facet in catalog.domain.facets:
@@ -146,6 +147,9 @@ def best_question(
             continue
         values = catalog.df[facet.name].gather(rows).to_list()
         bits, options = _entropy(facet, values)
+        column = catalog.df[facet.name].gather(everything)
+        held = column.list.len() > 0 if column.dtype == pl.List else column.is_not_null()
+        bits *= float(held.fill_null(False).mean() or 0.0)
         if bits > best[1]:
             best = (facet, bits, options)
     return best
@@ -153,11 +157,9 @@ def best_question(
 
 def _entropy(facet: Facet, values: list[Any]) -> tuple[float, tuple[str, ...]]:
     counts: Counter[Any] = Counter()
-    have = 0
     for value in values:
         if value in (None, [], ""):
             continue
-        have += 1
         if isinstance(value, list):
             counts.update({v: 1 / len(value) for v in value})  # type: ignore[arg-type]
         elif facet.kind == "number":
@@ -170,7 +172,7 @@ def _entropy(facet: Facet, values: list[Any]) -> tuple[float, tuple[str, ...]]:
     # A person can answer with one of a dozen things; hundreds of names carry no more bits.
     top = [c for _, c in counts.most_common(12)]
     share = sum(top) / total
-    bits = -sum(c / sum(top) * math.log2(c / sum(top)) for c in top) * share * have / len(values)
+    bits = -sum(c / sum(top) * math.log2(c / sum(top)) for c in top) * share
     likely = [v for v, _ in counts.most_common(3)]
     if facet.kind == "number":
         unit = f" {facet.unit}" if facet.unit else ""

@@ -64,10 +64,7 @@ class Settings(BaseSettings):
     endpoint_model: str | None = Field(None, description="model name at that server")
     endpoint_key: SecretStr | None = Field(None, description="key for that server")
     endpoint_timeout_s: float = Field(30.0, gt=0, le=600, description="seconds, one request")
-    turn_timeout_s: float = Field(60.0, gt=0, le=3600, description="seconds, one whole turn")
-    seed: int = Field(0, ge=0, description="seed of everything that samples")
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
-    log_texts: bool = Field(False, description="write people's messages into the log too")
 
     @classmethod
     def load(cls, **chosen: Any) -> Self:

@@ -15,6 +15,7 @@ from agent.talker import Brief, required
 from catalog.items import Catalog
 
 SLOT = re.compile(r"<[a-z]+\d*(?:\.[a-z]+\d*)?>")
+TOKEN = re.compile(SLOT.pattern + r"|[.!?:]|[^\W\d_]+(?:['’-][^\W\d_]+)*")
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 #: Words that state a fact or a comparison wherever they stand.
 CLAIMS = frozenset(
@@ -92,13 +93,14 @@ class Verifier:
         allowed = COUNTING if brief.act in ("more", "refine", "intro", "help", "ask") else frozenset()
         sentence_start = True
         words: list[str] = []
-        for token in re.findall(r"\x00|[.!?:]|[^\W\d_]+(?:['’-][^\W\d_]+)*", plain):
+        for token in TOKEN.findall(text):
             if token in ".!?:":
                 sentence_start = True
                 continue
-            if token == "\x00":
-                sentence_start = False
-                words.append(token)
+            if SLOT.fullmatch(token):
+                # A premise brings its own full stop, so a new sentence follows it.
+                sentence_start = brief.texts[token].endswith((".", "!", "?"))
+                words.append("\x00")
                 continue
             low = token.casefold()
             if low in self.lexicon and low not in allowed:

@@ -104,10 +104,9 @@ def build(
             new / "semantic_ids.npz", codes=ids.codes, codebooks=ids.codebooks.astype(np.float16)
         )
         np.savez_compressed(
-            new / "scales.npz",
-            allow_pickle=False,
-            **folder.pack_scales(estimates.values, len(records)),
+            new / "scales.npz", **folder.pack_scales(estimates.values, len(records))
         )
+        np.savez_compressed(new / "about.npz", **about(records, domain, cache, threads))
         sp.save_npz(new / "related.npz", related(source / "related.csv", records))
         for file in source.iterdir():
             if file.is_file() and file.name not in OWN:
@@ -216,6 +215,17 @@ def embed(
     return vectors.embed(texts, cache, progress, threads)
 
 
+def about(
+    records: list[Record], domain: Domain, cache: Path | None, threads: int
+) -> dict[str, Any]:
+    """The arrays of ``about.npz``: items that have the first ``about_text`` column."""
+    columns = domain.about_text
+    chosen = [i for i, r in enumerate(records) if columns and r.get(columns[0])]
+    texts = [vectors.item_text(records[i], columns) for i in chosen]
+    rows, scale = folder.pack_vectors(vectors.embed(texts, cache, threads=threads))
+    return {"items": np.array(chosen, dtype=np.int32), "rows": rows, "scale": scale}
+
+
 def semantic_ids_of(records: list[Record], items: Vectors, old: Catalog | None, seed: int) -> Ids:
     """Codes for all items: fitted, or the old ones kept and new items inserted."""
     if old is None:
@@ -241,7 +251,9 @@ def table(records: list[Record], domain: Domain) -> pl.DataFrame:
         "title": pl.Series([r["title"] for r in records], dtype=pl.String),
         "original_title": pl.Series([r.get("original_title") for r in records], dtype=pl.String),
         "link": pl.Series([r.get("link") for r in records], dtype=pl.String),
-        "popularity": pl.Series([float(r.get("popularity") or 0) for r in records], dtype=pl.Float32),
+        "popularity": pl.Series(
+            [float(r.get("popularity") or 0) for r in records], dtype=pl.Float32
+        ),
         "editorial": pl.Series(
             [r.get("editorial") or [] for r in records], dtype=pl.List(pl.String)
         ),

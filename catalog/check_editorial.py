@@ -95,7 +95,9 @@ def form_errors(record: Record) -> list[str]:
     return errors
 
 
-def _outside(record: Record, name: str, allowed: frozenset[str], least: int, most: int) -> list[str]:
+def _outside(
+    record: Record, name: str, allowed: frozenset[str], least: int, most: int
+) -> list[str]:
     values = record.get(name, [])
     errors = [f"{name}: {value!r} is not in the list" for value in values if value not in allowed]
     if not least <= len(values) <= most:

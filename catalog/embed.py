@@ -71,7 +71,8 @@ class Embedder:
         bar = quiet.is_progress_bar_enabled()
         quiet.disable_progress_bar()
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-        self.model: Any = BertModel.from_pretrained(str(folder))
+        bert: Any = BertModel  # its annotations hide from_pretrained's path argument
+        self.model: Any = bert.from_pretrained(folder)
         if bar:
             quiet.enable_progress_bar()
         self.model.to(device).eval()

@@ -5,6 +5,7 @@
     items.parquet      id, title, link, popularity, editorial, one column a facet
     vectors.npz        int8 rows and a float16 scale each; unit float32 once loaded
     semantic_ids.npz   codes (N, 3) uint8, codebooks (3, 256, 384) float16
+    about.npz          vectors of what items are about, for those with such a text: rows, int8
     scales.npz         names, and (N, S) uint8 in fiftieths (0..200 for 0..4)
     related.npz        co-mention counts, scipy CSR
     (anything else the source carried along: NOTICE.md, editorial.jsonl, dialogues.npz)
@@ -35,7 +36,14 @@ from catalog.items import Catalog, Domain, Floats
 
 FORMAT = 1
 STEPS = 50  # scale values are stored in fiftieths
-DATA_FILES = ("items.parquet", "vectors.npz", "semantic_ids.npz", "scales.npz", "related.npz")
+DATA_FILES = (
+    "items.parquet",
+    "vectors.npz",
+    "about.npz",
+    "semantic_ids.npz",
+    "scales.npz",
+    "related.npz",
+)
 REBUILD = "Rebuild it with `python -m catalog.build SOURCE --out DIR`"
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
@@ -50,6 +58,8 @@ def load(path: Path) -> Catalog:
         df = pl.read_parquet(path / "items.parquet")
         with np.load(path / "vectors.npz") as data:
             vectors = unpack_vectors(data["rows"], data["scale"])
+        with np.load(path / "about.npz") as data:
+            about = data["items"].astype(np.int64), unpack_vectors(data["rows"], data["scale"])
         with np.load(path / "semantic_ids.npz") as data:
             codes, codebooks = data["codes"], data["codebooks"].astype(np.float32)
         with np.load(path / "scales.npz") as data:
@@ -72,6 +82,8 @@ def load(path: Path) -> Catalog:
         df=df,
         domain=domain,
         vectors=vectors,
+        about_rows=about[0],
+        about_vectors=about[1],
         codes=codes,
         codebooks=codebooks,
         scales={name: np.ascontiguousarray(columns[:, i]) for i, name in enumerate(names)},
@@ -137,13 +149,15 @@ def pack_vectors(vectors: Floats) -> tuple[np.ndarray, np.ndarray]:
 
 def unpack_vectors(rows: np.ndarray, scale: np.ndarray) -> Floats:
     """The inverse of ``pack_vectors``, rows normalised to length 1. Shape ``(n, d)`` float32."""
-    vectors = rows.astype(np.float32) * scale.astype(np.float32)[:, None]
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    vectors = rows.astype(np.float32)
+    scale = scale.astype(np.float32)
+    length = np.sqrt(np.einsum("nd,nd->n", vectors, vectors)) * scale
+    vectors *= (scale / np.maximum(length, 1e-12))[:, None]
     unit: Floats = vectors
     return unit
 
 
-def pack_scales(scales: dict[str, Floats], n: int) -> dict[str, np.ndarray]:
+def pack_scales(scales: dict[str, Floats], n: int) -> dict[str, Any]:
     """The arrays of ``scales.npz`` for ``n`` items."""
     columns = [np.clip(np.rint(v * STEPS), 0, 4 * STEPS) for v in scales.values()]
     values = np.stack(columns, axis=1) if columns else np.zeros((n, 0))

@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from catalog.errors import CatalogError
 from catalog.trie import SlateMask
 
+YAML = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader  # libyaml is ten times faster
 Floats = npt.NDArray[np.float32]
 Kind = Literal["number", "categories", "people", "text", "link"]
 
@@ -71,13 +72,14 @@ class Domain(Frozen):
     scales: list[Scale] = Field(default_factory=list)
     openers: list[str] = Field(default_factory=list)  #: example first messages
     vector_text: list[str] = Field(default_factory=list)  #: columns that make an item's vector
+    about_text: list[str] = Field(default_factory=list)  #: columns that say what it is about
     keyword_text: str | None = None  #: source column that keywords are derived from; not stored
 
     @classmethod
     def read(cls, path: Path) -> Domain:
         """Parse ``domain.yaml``. ``CatalogError`` names the file and the bad entry."""
         try:
-            return cls.model_validate(yaml.safe_load(path.read_text("utf-8")))
+            return cls.model_validate(yaml.load(path.read_text("utf-8"), Loader=YAML))
         except OSError as error:
             raise CatalogError(f"{path} cannot be read ({error}): a catalogue needs it.") from error
         except (yaml.YAMLError, ValidationError) as error:
@@ -98,7 +100,9 @@ class Catalog:
     """All items, columnar. Rows are 0..N-1 in the order of ``df``; ids are for keeping.
 
     Attributes: ``df`` (``id, title, link, popularity, editorial`` and one column a facet),
-    ``domain``, ``vectors`` ``(N, 384)`` float32 unit rows, ``codes`` ``(N, 3)`` uint8 unique,
+    ``domain``, ``vectors`` ``(N, 384)`` float32 unit rows (title, facts and text),
+    ``about_vectors`` ``(M, 384)`` (premise, themes, moods: no title) of the items
+    ``about_rows`` ``(M,)``, ``codes`` ``(N, 3)`` uint8 unique,
     ``codebooks`` ``(3, 256, 384)`` float32, ``scales`` name -> ``(N,)`` float32 in 0..4
     (estimates unless "scales" is in the item's ``editorial``: order by them, claim nothing),
     ``popularity`` ``(N,)`` float32, ``related`` ``(N, N)`` CSR of co-mention counts,
@@ -111,6 +115,8 @@ class Catalog:
         df: pl.DataFrame,
         domain: Domain,
         vectors: Floats,
+        about_rows: npt.NDArray[np.int64],
+        about_vectors: Floats,
         codes: npt.NDArray[np.uint8],
         codebooks: Floats,
         scales: dict[str, Floats],
@@ -121,6 +127,8 @@ class Catalog:
         self.df = df
         self.domain = domain
         self.vectors = vectors
+        self.about_rows = about_rows
+        self.about_vectors = about_vectors
         self.codes = codes
         self.codebooks = codebooks
         self.scales = scales
@@ -162,6 +170,18 @@ class Catalog:
     def ids(self) -> list[str]:
         """Item ids in row order."""
         return list(self._rows)
+
+    def about(self, query: Floats) -> Floats:
+        """How well each item's subject matches a query vector ``(384,)``: cosine, ``(N,)``.
+
+        The better of the item's vector and, where it has one, its about-vector: titles
+        mislead a search for a subject ("Child's Play" is no film about children).
+        """
+        scores: Floats = self.vectors @ query
+        if len(self.about_rows):
+            other = self.about_vectors @ query
+            scores[self.about_rows] = np.maximum(scores[self.about_rows], other)
+        return scores
 
     def item(self, row_or_id: int | str) -> Item:
         """One item by row or id. ``CatalogError`` if there is no such row or id."""

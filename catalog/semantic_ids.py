@@ -170,7 +170,7 @@ def purity(codes: Codes, labels: list[list[str]], level: int) -> float:
 def _kmeans(
     points: Floats, k: int, rng: np.random.Generator, iterations: int, slack: float | None
 ) -> Floats:
-    """Lloyd's algorithm from a k-means++ start; an empty cluster moves to the worst-served point."""
+    """Lloyd's algorithm from a k-means++ start; empty clusters move to the worst-served points."""
     centres = _start(points, k, rng)
     cap = int(np.ceil(len(points) / k) * slack) if slack else None
     if cap is not None and cap * k < len(points):
@@ -217,12 +217,12 @@ def _start(points: Floats, k: int, rng: np.random.Generator) -> Floats:
 def _capped(distance: Floats, cap: int) -> npt.NDArray[np.int64]:
     """Nearest cluster with room: the closest ``cap`` points stay, the rest try their next."""
     open_distance = distance.copy()
-    own = open_distance.argmin(axis=1)
+    own: npt.NDArray[np.int64] = open_distance.argmin(axis=1).astype(np.int64)
     while True:
         sizes = np.bincount(own, minlength=distance.shape[1])
         over = np.flatnonzero(sizes > cap)
         if not len(over):
-            return own.astype(np.int64)
+            return own
         for cluster in over:
             members = np.flatnonzero(own == cluster)
             far = members[np.argsort(open_distance[members, cluster], kind="stable")[cap:]]
@@ -254,7 +254,7 @@ def _last_distances(vectors: Floats, codebooks: Floats, raw: Codes) -> Any:
 def _prefix_keys(codes: Codes) -> npt.NDArray[np.int64]:
     keys = np.zeros(len(codes), dtype=np.int64)
     for level in range(codes.shape[1] - 1):
-        keys = keys * 256 + codes[:, level]
+        keys = keys * 256 + codes[:, level].astype(np.int64)
     return keys
 
 

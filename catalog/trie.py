@@ -202,9 +202,7 @@ class Narrowed:
                 "decoding another item, and relax a constraint when it is 0."
             )
         floor = self.sums[-1] * FLOOR  # subtraction may leave rounding below the true weight
-        return Children(
-            tokens[open_], los[open_], his[open_], np.maximum(weights[open_], floor)
-        )
+        return Children(tokens[open_], los[open_], his[open_], np.maximum(weights[open_], floor))
 
 
 def _keys(table: npt.NDArray[np.integer]) -> Ints:

@@ -36,6 +36,7 @@ from tools.features import (
     Query,
     Ready,
     Rows,
+    Store,
 )
 
 Weights = npt.NDArray[np.float64]
@@ -43,6 +44,7 @@ TOP: Final = 300
 RANKER: Final = Path(__file__).parent.parent / "models" / "parley-small" / "ranker.npz"
 #: Variety when nothing at all is known: noise on the log-weights, same for the same seed.
 VARIETY: Final = 0.6
+SAID: Final = [NAMES.index("words"), NAMES.index("named_people")]
 
 
 class RankerError(ParleyError):
@@ -76,8 +78,8 @@ class Ranker(NamedTuple):
                     f"{path} was trained on {len(names)}+{len(requests)} other features than "
                     f"the {len(NAMES)}+{len(REQUESTS)} of tools.features: train it again."
                 )
-            arrays = [data[k].astype(np.float32) for k in ("mean", "std", "w1", "b1", "w2")]
-            return cls(*arrays, data["request"].astype(np.float32), float(data["tail"]))
+            arrays = {k: data[k].astype(np.float32) for k in cls._fields if k != "tail"}
+            return cls(**arrays, tail=float(data["tail"]))
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -133,12 +135,14 @@ class Candidates:
         query: Query,
         allowed: Bitmap | None = None,
         *,
+        store: Store | None = None,
         ready: Ready | None = None,
         leave: Leave | None = None,
     ) -> Prior:
         """The prior over the catalogue for one query.
 
-        ``allowed``: ``(N,)`` bool, items that may be recommended (None: all). ``ready``
+        ``allowed``: ``(N,)`` bool, items that may be recommended (None: all). ``store``:
+        the dense index for free wishes (None: a plain product). ``ready``
         and ``leave`` are for training, see ``tools.features``. All weights are 0 when
         nothing is allowed: the caller decides what to say then.
         """
@@ -149,7 +153,7 @@ class Candidates:
             none = np.zeros(0, np.int64)
             empty = np.zeros((0, len(NAMES)), np.float32), np.zeros((0, len(REQUESTS)), np.float32)
             return Prior(np.zeros(n), none, *empty, about)
-        requests = self.features.request(query)
+        requests = self.features.request(query, may, store)
         extra = NO_ROWS
         if query.definite:
             wanted = requests @ self.ranker.request
@@ -160,9 +164,9 @@ class Candidates:
         asked[:, REQUESTS.index("ranker")] = scores
         if query.definite:
             scores = asked @ self.ranker.request
-        elif not query.named and not query.turns:
+        elif query.seed and not query.named and not pool.features[:, SAID].any():
             noise = np.random.default_rng(query.seed).gumbel(size=n).astype(np.float32)
-            scores = pool.features[:, NAMES.index("popularity")] + VARIETY * noise[pool.rows]
+            scores = scores + VARIETY * noise[pool.rows]
         best = np.argsort(-scores, kind="stable")[:TOP]
         weights = self._spread(pool.rows[best], scores[best], may)
         return Prior(weights, pool.rows[best], pool.features[best], asked[best], about)

@@ -63,6 +63,7 @@ LAST_TURNS: Final = 4
 LAST_WORDS: Final = 64
 NEIGHBOURS: Final = 60
 POOL: Final = 300
+DENSE: Final = 300  # items that the dense index returns for one free wish
 REMEMBERED: Final = 2000  # texts whose vectors are kept
 #: What picks the pool out of the whole catalogue, before the ranker orders it.
 QUICK: Final = {
@@ -79,6 +80,12 @@ QUICK: Final = {
 
 class Encoder(Protocol):
     def encode(self, texts: Sequence[str]) -> Floats: ...
+
+
+class Store(Protocol):
+    """The dense index (``catalog.store.VectorStore``)."""
+
+    def query(self, vector: Floats, k: int, allowed: Bitmap | None) -> tuple[Rows, Floats]: ...
 
 
 class Wanted(NamedTuple):
@@ -207,27 +214,11 @@ class Features:
         (``(N,)`` bool); ``extra`` rows join them where allowed. ``ready``: see ``prepare``;
         ``leave``: see ``Leave``.
         """
-        catalog = self.catalog
         named = np.array(query.named, dtype=np.int64)
-        popularity = catalog.popularity.copy()
-        if leave is not None:
-            popularity[list(leave.rows)] -= 1
-            np.maximum(popularity, 0, out=popularity)
-        if ready is None:
-            last = self.vector(query.text())
-            ready = Ready(last, catalog.vectors @ last, catalog.vectors @ self.taste(query))
-        text = " ".join(text for _, text in query.turns[-LAST_TURNS:])
-        cheap = {
-            "popularity": np.log1p(popularity),
-            "co_sum": self._together(named, popularity, leave),
-            "overlap": self._overlap(named, popularity, leave),
-            "neighbours": self._neighbours(ready.vector, leave),
-            "text": ready.text,
-            "like_mean": ready.taste,
-            "words": self.words.match(text),
-            "named_people": self.people.named(text),
-        }
-        quick = sum(np.float32(w) * cheap[name] for name, w in QUICK.items())
+        popularity = self.popularity(leave)
+        ready = ready or self.ready(query)
+        cheap = self.cheap(query, ready, leave)
+        quick = np.sum([np.float32(w) * cheap[name] for name, w in QUICK.items()], axis=0)
         rows = np.flatnonzero(allowed)
         if len(rows) > POOL:
             best = rows[np.argpartition(-quick[rows], POOL)[:POOL]]
@@ -246,13 +237,47 @@ class Features:
         put["turns"][:] = np.log1p(len(query.turns))
         return Pool(rows, out)
 
+    def cheap(self, query: Query, ready: Ready, leave: Leave | None = None) -> dict[str, Floats]:
+        """The features that are computed for every item, by name. Shapes ``(N,)``."""
+        named = np.array(query.named, dtype=np.int64)
+        popularity = self.popularity(leave)
+        text = " ".join(text for _, text in query.turns[-LAST_TURNS:])
+        return {
+            "popularity": np.log1p(popularity),
+            "co_sum": self._together(named, popularity, leave),
+            "overlap": self._overlap(named, popularity, leave),
+            "neighbours": self._neighbours(ready.vector, leave),
+            "text": ready.text,
+            "like_mean": ready.taste,
+            "words": self.words.match(text),
+            "named_people": self.people.named(text),
+        }
+
+    def popularity(self, leave: Leave | None) -> Floats:
+        """How many conversations name each item, less the one left out. Shape ``(N,)``."""
+        counts = self.catalog.popularity.copy()
+        if leave is not None:
+            counts[list(leave.rows)] -= 1
+            np.maximum(counts, 0, out=counts)
+        return counts
+
+    def ready(self, query: Query) -> Ready:
+        """Likenesses of one query."""
+        last, taste = self.vector(query.text()), self.taste(query)
+        return Ready(last, self._alike(last), self._alike(taste))
+
+    def _alike(self, vector: Floats) -> Floats:
+        """Likeness of every item to a vector. Shape ``(N,)``; no product for a zero vector."""
+        if not vector.any():
+            return np.zeros(len(self.catalog), dtype=np.float32)
+        product: Floats = self.catalog.vectors @ vector
+        return product
+
     def taste(self, query: Query) -> Floats:
         """The mean vector of what is named. Shape ``(384,)``; zeros when nothing is."""
         named = list(query.named)
         width = self.catalog.vectors.shape[1]
-        mean: Floats = (
-            self.catalog.vectors[named].mean(0) if named else np.zeros(width, np.float32)
-        )
+        mean: Floats = self.catalog.vectors[named].mean(0) if named else np.zeros(width, np.float32)
         return mean
 
     def prepare(self, queries: Sequence[Query], vectors: Floats) -> list[Ready]:
@@ -275,7 +300,8 @@ class Features:
             if row in own:
                 others = [r for r in own if r != row]
                 out[others] -= share
-        return np.log1p(20 * np.maximum(out, 0))
+        summed: Floats = np.log1p(20 * np.maximum(out, 0))
+        return summed
 
     def _overlap(self, named: Rows, popularity: Floats, leave: Leave | None) -> Floats:
         """``overlap`` for every item. Shape ``(N,)``."""
@@ -343,14 +369,19 @@ class Features:
             np.maximum(counts, 0, out=counts)
         return counts
 
-    def request(self, query: Query) -> Floats:
-        """Request features but the ranker's, for every item. Shape ``(N, len(REQUESTS))``."""
+    def request(self, query: Query, allowed: Bitmap, store: Store | None = None) -> Floats:
+        """Request features but the ranker's, for every item. Shape ``(N, len(REQUESTS))``.
+
+        ``store`` finds the closest of the ``allowed`` items for each free wish; the rest
+        count as close as the last one found. Without it (training) a plain product does.
+        """
         catalog = self.catalog
         out = np.zeros((len(catalog), len(REQUESTS)), dtype=np.float32)
         put = {name: out[:, i] for i, name in enumerate(REQUESTS)}
         if query.about:
             vectors = np.stack([self.vector(text) for text in query.about])
-            put["about_text"][:] = (catalog.vectors @ vectors.T).mean(1)
+            alike = [self._dense(v, allowed, store) for v in vectors]
+            put["about_text"][:] = np.mean(alike, axis=0)
             put["about_words"][:] = np.mean([self.words.match(t) for t in query.about], axis=0)
         if query.anchors:
             rows = np.array(query.anchors, dtype=np.int64)
@@ -361,6 +392,22 @@ class Features:
             put["anchor_category"][:] = self.shared_categories(rows, every)
         put["wish"][:] = self.wish(query.wishes)
         put["popularity"][:] = np.log1p(catalog.popularity)
+        return out
+
+    def _dense(self, vector: Floats, allowed: Bitmap, store: Store | None) -> Floats:
+        """How well every item's subject matches a vector. Shape ``(N,)``.
+
+        With a store, its hits and whatever has a text of its own about its subject; all
+        other items count as the last hit does.
+        """
+        if store is None:
+            return self.catalog.about(vector)
+        rows, scores = store.query(vector, DENSE, allowed)
+        out = np.full(len(self.catalog), scores[-1] if len(scores) else 0, dtype=np.float32)
+        out[rows] = scores
+        own = self.catalog.about_rows
+        if len(own):
+            out[own] = np.maximum(out[own], self.catalog.about_vectors @ vector)
         return out
 
     def wish(self, wishes: Sequence[Wanted]) -> Floats:

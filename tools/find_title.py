@@ -20,7 +20,7 @@ import numpy as np
 from rapidfuzz import fuzz, process
 from rapidfuzz.distance import DamerauLevenshtein
 
-from tools.names import ARTICLES, UNSEEN_RANK, Token, rank, title_forms, tokens
+from tools.names import ARTICLES, UNSEEN_RANK, Token, rank, title_forms, tokens, words_of
 
 if TYPE_CHECKING:
     from catalog.items import Catalog
@@ -35,7 +35,7 @@ FEATURES: Final = (
     "article", "noun", "one*capital", "one*cue", "one*lower", "one*rarity", "short*pop",
     "full_title_case", "goes_on",
 )  # fmt: skip
-WEIGHTS: Final = np.array([-3.67, -2.00, 0.63, -8.00, -1.88, 4.88, -0.24, 6.67, 0.64, -2.66, 1.16, 1.52, 0.28, 1.13, 0.00, 1.50, 3.00, -0.80, 1.60, 0.30, 1.63, 0.43, -1.59, 4.81, 0.00, 1.20, -3.09])
+WEIGHTS: Final = np.array([-1.42, -1.60, 0.27, -10.48, -1.60, 0.52, -0.53, 7.52, 0.32, -2.30, 1.56, 1.24, 0.60, 0.82, 0.00, 1.50, 3.00, -0.80, 1.47, 0.30, 1.88, -0.38, -2.07, 9.44, 0.00, 1.80, -6.00])
 THRESHOLD: Final = 0.65
 
 _CUES: Final = frozenset(
@@ -167,15 +167,16 @@ class TitleLinker:
                         continue  # "and", "the": slips of the source, not names
                     weight[facet, name] += (0.3 + self._popularity[row]) / (1 + place / 4)
         index: dict[str, dict[str, str]] = defaultdict(dict)
+        split = {name: words_of(name) for _, name in weight}
         for (facet, name), _w in sorted(weight.items(), key=lambda kv: -kv[1]):
-            words = [t.word for t in tokens(name)]
+            words = split[name]
             if len(words) > 1:
                 index[" ".join(words)].setdefault(facet, name)
                 short = [w for w in words if len(w) > 1]
                 if len(short) > 1:
                     index[" ".join([short[0], short[-1]])].setdefault(facet, name)
         for (facet, name), w in sorted(weight.items(), key=lambda kv: -kv[1]):
-            words = [t.word for t in tokens(name)]
+            words = split[name]
             if not words:
                 continue
             last = words[-2] if len(words) > 1 and words[-1] in {"jr", "sr", "3"} else words[-1]
@@ -307,7 +308,7 @@ class TitleLinker:
         quoted = quoted and text[last.end : last.end + 1] != ""
         follow = toks[span.last + 1].word if span.last + 1 < len(toks) else ""
         noun = follow in self._nouns or (bool(prior) and prior[-1] in self._nouns)
-        title_words = [t.word for t in tokens(self._titles[row])]
+        title_words = words_of(self._titles[row])
         article = has_article and title_words[0] in ARTICLES
         year = _year_near(text, first.start, last.end)
         popular = self._popularity[row] / 6
@@ -335,7 +336,7 @@ class TitleLinker:
         if self._ids[row] in hints:
             logit += 1.5
         first = span.first
-        title_words = [t.word for t in tokens(self._titles[row])]
+        title_words = words_of(self._titles[row])
         if first and toks[first - 1].word in ARTICLES and title_words[0] == toks[first - 1].word:
             first -= 1
         start, end = toks[first].start, toks[span.last].end

@@ -9,7 +9,7 @@ frequency: no word list of our own is needed, for any catalogue.
 
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Final, NamedTuple
 
@@ -57,7 +57,7 @@ def rank(word: str) -> int:
     return found or (500 if word.isdigit() else UNSEEN_RANK)
 
 
-@cache
+@lru_cache(maxsize=100_000)
 def fold(word: str) -> str:
     """Lower case, accents and inner punctuation removed: "Amélie's" -> "amelies"."""
     if word.isascii():
@@ -74,8 +74,12 @@ def tokens(text: str) -> list[Token]:
     for m in _WORD.finditer(text):
         word = fold(m.group())
         out.append(Token(numeral(word), m.start(), m.end(), m.group()[0].isupper()))
-    fold.cache_clear() if fold.cache_info().currsize > 100_000 else None
     return out
+
+
+def words_of(text: str) -> list[str]:
+    """The folded words of ``text`` without offsets: what names are indexed by."""
+    return [numeral(fold(w)) for w in _WORD.findall(text)]
 
 
 def numeral(word: str) -> str:
@@ -98,7 +102,7 @@ def title_forms(title: str) -> dict[str, str]:
     of a long title), "compact" (hyphens and spaces closed), "acronym".
     """
     plain = _YEAR_TAG.sub("", title)
-    words = [t.word for t in tokens(plain)]
+    words = words_of(plain)
     if not words:
         return {}
     full = skeleton(words)
@@ -116,10 +120,10 @@ def title_forms(title: str) -> dict[str, str]:
         add(tuple(w for w in full if w != "and"), "compact")
     for piece in re.findall(r"\w+(?:[-*·.]\w+)+", plain):
         closed = _WORD.sub(lambda m: m.group(), plain.replace(piece, re.sub(r"\W", "", piece)))
-        add(skeleton([t.word for t in tokens(closed)]), "compact")
+        add(skeleton(words_of(closed)), "compact")
     if len(full) == 2 and len("".join(full)) >= 6:
         add(("".join(full),), "compact")
-    halves = [skeleton([t.word for t in tokens(h)]) for h in _SUBTITLE.split(plain) if h]
+    halves = [skeleton(words_of(h)) for h in _SUBTITLE.split(plain) if h]
     if len(halves) > 1 and halves[0] and halves[-1]:
         add(halves[0], "short")
         if len(halves[-1]) > 1:
@@ -134,7 +138,7 @@ def title_forms(title: str) -> dict[str, str]:
     if len(words) >= 4 and len(letters) == len(words):
         add((letters,), "acronym")
     if len(halves) > 1:
-        head = [t.word for t in tokens(_SUBTITLE.split(plain)[0])]
+        head = words_of(_SUBTITLE.split(plain)[0])
         head = head[1:] if head and head[0] in ARTICLES else head
         if len(head) >= 4 and all(w[0].isalpha() for w in head):
             add(("".join(w[0] for w in head),), "acronym")

@@ -13,9 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from catalog.items import Catalog
-from catalog.store import VectorStore
 from tools.candidates import Candidates, Prior
-from tools.features import Bitmap, Query, Ready
+from tools.features import Bitmap, Query, Ready, Store
 from tools.slate_decoder import SlateEngine
 from tools.slate_prompt import SlatePrompts, query_vectors
 from tools.small_model import LoadedModel
@@ -44,7 +43,7 @@ def recommend(
     candidates: Candidates,
     engine: SlateEngine | None,
     loaded: LoadedModel | None,
-    store: VectorStore | None = None,
+    store: Store | None = None,
     alpha: float = 1.0,
     beam: int = 6,
     ready: Ready | None = None,

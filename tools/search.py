@@ -9,8 +9,7 @@ import numpy as np
 
 from catalog.filters import Clause, compile
 from catalog.items import Catalog
-from catalog.store import VectorStore
-from tools.features import Encoder
+from tools.features import Encoder, Store
 
 
 class Hit(NamedTuple):
@@ -25,7 +24,7 @@ def search(
     text: str,
     *,
     catalog: Catalog,
-    store: VectorStore,
+    store: Store,
     embedder: Encoder,
     clauses: Sequence[Clause] = (),
     exclude: Sequence[str] = (),

@@ -68,11 +68,3 @@ def materialise(projection: SidRows, centroids: npt.ArrayLike) -> Tensor:
     """The 768 rows of one catalogue. Shape: (3, 256, width) -> (768, hidden), float32."""
     rows: Tensor = projection(check_centroids(centroids, projection.weight.shape[1]))
     return rows.float()
-
-
-def tied_table(table: Tensor, rows: Tensor, base: int) -> Tensor:
-    """The embedding table with its code block replaced, gradients flowing into ``rows``.
-
-    Shapes: (V, H), (768, H) -> (V, H); the block is ``[base, base + 768)``.
-    """
-    return torch.cat([table[:base], rows.to(table.dtype), table[base + len(rows) :]])

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
+from transformers.utils.logging import disable_progress_bar
 
 from catalog.errors import ParleyError
 from tools.sid_rows import SidRows, materialise
@@ -72,8 +73,8 @@ class LoadedModel:
 def load_small(model_dir: Path, *, dtype: torch.dtype = torch.float32) -> LoadedModel:
     """Read a model folder written by ``training.export``.
 
-    float32 by default: at 12 M parameters it is as fast a step as bf16 on a CPU that has
-    bf16 instructions and far faster on one that has not.
+    float32 by default: one decoding step of the 13 M parameters takes 7 ms in float32 and
+    10 ms in bf16 on a core that has bf16 instructions; only long prompts gain from bf16.
 
     Raises:
         ModelError: files are missing, or the special tokens are not this version's.
@@ -92,6 +93,7 @@ def load_small(model_dir: Path, *, dtype: torch.dtype = torch.float32) -> Loaded
             f"the tokenizer in {model_dir} does not end with the {len(SPECIAL)} special tokens "
             "of tools.tokens in order; train it with this version of training.tokenizer"
         )
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # 30 ms need no bar
     model = Qwen3ForCausalLM.from_pretrained(model_dir, dtype=dtype)
     model.train(False).requires_grad_(False)
     path = model_dir / PROJECTION_FILE

@@ -162,7 +162,7 @@ def sets(candidates: Candidates, redial: Path, rng: np.random.Generator) -> Iter
     rows = Rows(candidates.catalog)
     numbers = load_dialogues(candidates.catalog)[1]
     nothing = np.zeros(384, np.float32)
-    every = [d for split in ("train", "valid") for d in read(redial, split)]  # type: ignore[arg-type]
+    every = [*read(redial, "train"), *read(redial, "valid")]
     for dialogue in track(every, description="sets"):
         found = {f.key: row for f in dialogue.films() if (row := rows(f)) is not None}
         named = list(dict.fromkeys(found.values()))
@@ -216,7 +216,7 @@ def asked_for(candidates: Candidates, made: list[Request], vectors: Floats) -> I
 
 
 def wishes(candidates: Candidates, count: int, rng: np.random.Generator) -> Iterator[Sample]:
-    """"Like that one, but funnier": targets drawn from the prior."""
+    """ "Like that one, but funnier": targets drawn from the prior."""
     catalog = candidates.catalog
     popular = (catalog.popularity + 0.01) / (catalog.popularity + 0.01).sum()
     nothing = np.zeros(384, np.float32)

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.talker import required, small_prompt
-from agent.verify import Verifier
+from agent.verify import COUNTING, Verifier
 from catalog.items import Catalog
 from training.reply_grammar import Grammar, GrammarError, Scene, tidy
 from training.reply_grammar.briefs import Case, Cases
@@ -31,7 +31,9 @@ VALIDATION_SHARE = 0.05
 #: Longest sentence, in slots, words and stops: the talker stops at 44 tokens.
 MAX_PIECES = 34
 PIECE = re.compile(r"<[^<>]+>|[^\W\d_]+(?:'[a-z]+)?|[.,;:!?]")
-TRIES = 80
+TRIES = 300
+#: Chances a validation case gets to rest on a held-out line, so that every act is validated.
+FOR_HELDOUT = 12
 
 
 class Row(NamedTuple):
@@ -53,7 +55,7 @@ class Speaker:
         """One row, or None where chance did not lead to (or away from) a held-out line.
 
         Raises:
-            GrammarError: the grammar cannot say this case, or the verifier refuses it.
+            GrammarError: the grammar cannot say this case in a way that the verifier passes.
         """
         brief = case.brief
         if case.rule.startswith("chat."):
@@ -67,25 +69,29 @@ class Speaker:
         rule = f"{case.rule}.reply" if brief.act == "chat" else case.rule
         must = required(brief)
         asked = {s for s in brief.slots if s[1] in "cum" and s != "<count>"}
+        complaint = "no sentence uses the slots it must"
         for _ in range(TRIES):
             said = self.grammar.say(rule, self.rng, scene)
             held = set(scene.used)
-            whole = all(any(set(a) <= held for a in group) for group in must)
-            if brief.act in ("intro", "refine"):
-                whole = whole and (not asked or bool(asked & held))
-            if whole and len(PIECE.findall(said.text)) <= MAX_PIECES:
-                break
-        else:
-            raise GrammarError(
-                f"{rule!r} {case.ties} finds no sentence of at most {MAX_PIECES} pieces for "
-                f"{brief.slots} in {TRIES} tries: add a line to reply_grammar/*.yaml."
-            )
-        if heldout and not said.heldout:
-            return None
-        verdict = self.verifier.check(said.text, brief)
-        if not verdict.ok:
-            raise GrammarError(f"The verifier refuses {said.text!r}: {verdict.complaint}")
-        return Row(small_prompt(brief), said.text, brief.act, case._replace(brief=brief))
+            if not all(any(set(a) <= held for a in group) for group in must):
+                continue
+            if brief.act in ("intro", "refine") and asked and not asked & held:
+                continue
+            if "<c2>" in brief.slots and "<c2>" not in held and brief.act in ("recommend", "why"):
+                continue  # an exclusion that is not spoken of is no reason
+            if len(PIECE.findall(said.text)) > MAX_PIECES:
+                continue
+            if heldout and not said.heldout:
+                return None
+            verdict = self.verifier.check(said.text, brief)
+            if verdict.ok:
+                case = case._replace(brief=brief)
+                return Row(small_prompt(brief), said.text, brief.act, case)
+            complaint = f"{said.text!r} is refused: {verdict.complaint}"
+        raise GrammarError(
+            f"{rule!r} {case.ties} with {brief.slots} fails {TRIES} times; {complaint}. "
+            "Change or add a line in reply_grammar/*.yaml."
+        )
 
     def _user(self, rule: str) -> str:
         scene = Scene(offered=frozenset({"<m1>"}), allow_heldout=True)
@@ -113,28 +119,49 @@ def as_typed(text: str, rng: random.Random) -> str:
     return text[:80]
 
 
+def check_words(grammar: Grammar, verifier: Verifier) -> None:
+    """No line of a reply may hold a word that this catalogue's verifier takes for a claim.
+
+    Raises:
+        GrammarError: names the words and their rules.
+    """
+    claims = verifier.lexicon - COUNTING
+    found = sorted(
+        f"{word!r} in {rule}"
+        for rule, word in grammar.words()
+        if word in claims and not rule.endswith(".user")
+    )
+    if found:
+        raise GrammarError(f"Claims in plain words: {', '.join(found)}. Say it another way.")
+
+
 def generate(catalog: Catalog, n: int, seed: int) -> tuple[list[Row], list[Row]]:
-    """``n`` rows as (train, validation); the latter are distinct and rest on held-out lines.
+    """``n`` rows as (train, validation); the latter are new sentences on held-out lines.
 
     Training rows may repeat: an act with few prompts keeps its share all the same.
     """
     rng = random.Random(seed)
     grammar = Grammar.read()
-    speaker = Speaker(grammar, Verifier(catalog), rng)
+    verifier = Verifier(catalog)
+    check_words(grammar, verifier)
+    speaker = Speaker(grammar, verifier, rng)
     source = Cases(catalog, grammar, rng)
     valid_rows = round(n * VALIDATION_SHARE)
-    parts = []
-    for count, heldout in ((n - valid_rows, False), (valid_rows, True)):
-        rows: list[Row] = []
-        seen: set[str] = set()
-        while len(rows) < count:
-            row = speaker.row(source.draw(), heldout)
-            if row is None or (heldout and row.prompt + row.completion in seen):
-                continue
-            seen.add(row.prompt + row.completion)
-            rows.append(row)
-        parts.append(rows)
-    return parts[0], parts[1]
+    train: list[Row] = []
+    while len(train) < n - valid_rows:
+        if (row := speaker.row(source.draw(), heldout=False)) is not None:
+            train.append(row)
+    seen = {row.completion for row in train}
+    valid: list[Row] = []
+    while len(valid) < valid_rows:
+        case = source.draw()
+        for _ in range(FOR_HELDOUT):
+            row = speaker.row(case, heldout=True)
+            if row is not None and row.completion not in seen:
+                seen.add(row.completion)
+                valid.append(row)
+                break
+    return train, valid
 
 
 def write(rows: Iterable[Row], path: Path) -> None:

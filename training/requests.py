@@ -86,10 +86,8 @@ def _request(catalog: Catalog, tags: _Tags, row: int, rng: np.random.Generator) 
     premise = tags.premise[row]
     if premise and rng.random() < PREMISE_SHARE:
         words = premise.rstrip(".").split()
-        size = int(rng.integers(4, 9))
-        start = int(rng.integers(0, max(1, len(words) - size)))
-        about = " ".join(words[start : start + size]).strip(",;:")
-        return _said(f"{about}", (row,), rng)
+        about = " ".join(words[: int(rng.integers(5, 10))]).strip(",;:")
+        return _said(about[0].lower() + about[1:], (row,), rng)
     some = [str(t) for t in rng.permutation(tags.tags[row])[: int(rng.integers(1, 3))]]
     mood = str(rng.choice(tags.moods[row])) if tags.moods[row] and rng.random() < 0.5 else None
     about = " and ".join(some)

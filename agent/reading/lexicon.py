@@ -78,6 +78,7 @@ class Lexicon:
         for facet in domain.facets:
             if facet.kind == "categories":
                 self.commonest[facet.name] = next(iter(catalog.values(facet.name)), "")
+        self.labels = {w for f in domain.facets for w in (f.label.lower(), f.plural.lower())}
         self._add_scales()
         self.scale_labels = {s.name: s.label for s in domain.scales}
         self.ranges: dict[str, tuple[float, float, float, float]] = {}

@@ -56,6 +56,7 @@ def read_numbers(low: str, lexicon: Lexicon, scopes: Scopes) -> list[Number]:
             continue
         if facet.role == "date":
             found += _decades(low, facet, lexicon, scopes)
+            found += _last_years(low, facet, lexicon, scopes)
             found += _quantities(low, facet, lexicon, scopes, _YEAR, _year)
         elif facet.role == "audience":
             found += _ages(low, facet)
@@ -286,6 +287,36 @@ def _decade_bounds(
     if compare in ("until", "till", "up to") or re.search(r"older|earlier|before", on):
         return (("le", (last,)),)
     return (("ge", (first,)), ("le", (last,)))
+
+
+_LAST_YEARS: Final = re.compile(
+    rf"\b(?:(?:in |from |within |over )?(?:the )?(?:last|past|previous) (?P<n>{_NUM}|couple of|few) (?P<u>years?|decades?)"
+    r"|(?P<this>this (?:year|decade|century)|last (?:year|decade)|the (?:new millennium|21st century|2000s onwards?)))\b"
+)
+
+
+def _last_years(low: str, facet: "Facet", lexicon: Lexicon, scopes: Scopes) -> list[Number]:
+    """ "the last twenty years", "this century", counted from the catalogue's newest items."""
+    newest = round(lexicon.ranges[facet.name][3])
+    out = []
+    for m in _LAST_YEARS.finditer(low):
+        this = m.group("this") or ""
+        if "century" in this or "millennium" in this or "2000s" in this:
+            value = 2000.0
+        elif this:
+            value = {"this year": newest, "last year": newest - 1, "this decade": newest // 10 * 10}.get(
+                this, newest // 10 * 10 - 10
+            )
+        else:
+            said = m.group("n")
+            number = {"couple of": 2.0, "few": 4.0}.get(said) or _plain(said) or 5.0
+            value = newest - number * (10 if m.group("u").startswith("decade") else 1)
+        negated = scopes.operator(m.start()) in ("not", "dislike")
+        bounds: tuple[tuple[NumberOp, tuple[float, ...]], ...] = (
+            (("le", (value - 1,)),) if negated else (("ge", (float(value),)),)
+        )
+        out.append(_number(low, m.start(), m.end(), facet, bounds))
+    return out
 
 
 def _decade(m: re.Match[str], suffix: str) -> float | None:

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
+from agent.reading.cues import Scopes
 from agent.reading.refs import Ref, focus_item
 from catalog.filters import Clause
 from tools.find_title import Link
@@ -45,6 +46,7 @@ class Relative:
 def read_relative(
     r: "Reading",
     low: str,
+    scopes: Scopes,
     links: list[Link],
     refs: list[Ref],
     it: Ref | None,
@@ -59,6 +61,7 @@ def read_relative(
     places = [(x.start, x.end, (x.value,)) for x in links if x.kind == "item"]
     places += [(x.start, x.end, x.item_ids) for x in refs]
     out.anchor = _compared_with(low, places, it)
+    _same(r, low, places, out)
     for facet in r.lexicon.facets.values():
         kind = _kind(facet)
         if kind is None or facet.name not in r.lexicon.ranges:
@@ -77,11 +80,41 @@ def read_relative(
                     continue
                 if any(s < m.end() and e > m.start() for s, e, _ in places):
                     continue
-                clause = _plain(r, facet, kind, side, low, m)
+                clause = _plain(r, facet, kind, side, low, scopes, m)
                 if clause is not None:
                     out.clauses.append(clause)
                     out.spans.append((m.start(), m.end()))
     return out
+
+
+_SAME: Final = re.compile(r"\b(?:the )?same ((?:main |lead )?[a-z]+(?: [a-z]+)?)\b")
+
+
+def _same(
+    r: "Reading", low: str, places: list[tuple[int, int, tuple[str, ...]]], out: Relative
+) -> None:
+    """ "by the same director": the value that the item spoken of has on that facet."""
+    m = _SAME.search(low)
+    if m is None:
+        return
+    words = m.group(1).split(" ")
+    focus = focus_item(r.state)
+    ids = places[0][2] if places else ((focus,) if focus else ())
+    for facet in r.lexicon.facets.values():
+        names = r.lexicon.facet_words(facet.name)
+        if facet.kind not in ("people", "categories") or not facet.filterable:
+            continue
+        if not ({m.group(1), words[0], words[-1]} & names) or not ids or not r.catalog.has(ids[0]):
+            continue
+        value = r.catalog.df[facet.name][r.catalog.row(ids[0])]
+        several = [value] if isinstance(value, str) else list(value if value is not None else [])
+        if several:
+            keep = tuple(several[:3] if facet.kind == "categories" else several[:2])
+            out.clauses.append(
+                Clause(field=facet.name, op="any", values=keep, said=m.group(), turn=r.turn)
+            )
+            out.spans.append(m.span())
+        return
 
 
 def _kind(facet: "Facet") -> str | None:
@@ -167,11 +200,15 @@ def _versus(
 
 
 def _plain(
-    r: "Reading", facet: "Facet", kind: str, side: Literal[-1, 1], low: str, m: re.Match[str]
+    r: "Reading",
+    facet: "Facet",
+    kind: str,
+    side: Literal[-1, 1],
+    low: str,
+    scopes: Scopes,
+    m: re.Match[str],
 ) -> Clause | None:
-    from agent.reading.cues import Scopes
-
-    operator = Scopes(low[: m.start()] + "x" * len(m.group())).operator(m.start())
+    operator = scopes.operator(m.start())
     too = bool(re.search(r"\b(?:too|not|so|no|nothing|overly)\s+(?:too |so |that |overly )?$", low[: m.start()]))
     if operator in ("retract", "indifferent", "seen", "unseen", "like", "dislike") and not too:
         return None

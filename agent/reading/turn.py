@@ -76,7 +76,7 @@ def read(r: Reading) -> StateUpdate:
     it = read_it(p.masked, r.state)
     every = read_all(p.masked, r.state)
     counted = [(n.start, n.end) for n in p.numbers]
-    relative = read_relative(r, p.masked, p.links, p.refs, it, counted)
+    relative = read_relative(r, p.masked, p.scopes, p.links, p.refs, it, counted)
     mentions = _mentions(r, p, it, every, asked, asked_in)
     anchor = next((m.item_id for m in mentions if m.relative), None) or relative.anchor
     live = [f for f in p.found if not _within(f.start, asked_in)]
@@ -112,7 +112,7 @@ def read(r: Reading) -> StateUpdate:
         unknown=tuple(unknown),
         indifferent=tuple(dict.fromkeys(said.indifferent)),
     )
-    return decide_intent(r, update, bool(every or it))
+    return decide_intent(r, update, bool(every or it or p.refs))
 
 
 def _within(place: int, span: tuple[int, int] | None) -> bool:
@@ -140,7 +140,8 @@ def _pieces(r: Reading) -> _Pieces:
     hints = {*r.state.slate.item_ids, *(m.item_id for m in r.state.beliefs.mentions)}
     links = [*r.linker.link(r.text, hints=hints), *r.extra_links]
     found = list(r.lexicon.find(r.text, r.toks))
-    links = [x for x in links if _believable(r, x, found)]
+    open_scopes = Scopes(r.low)
+    links = [x for x in links if _believable(r, x, found, open_scopes)]
     shields = [(x.start, x.end) for x in links if x.kind == "item"]
     masked = list(r.low)
     for s, e in shields:
@@ -160,9 +161,8 @@ def _pieces(r: Reading) -> _Pieces:
     return _Pieces(links, found, scopes, numbers, refs, text)
 
 
-def _believable(r: Reading, link: Link, found: list[Found]) -> bool:
+def _believable(r: Reading, link: Link, found: list[Found], scopes: Scopes) -> bool:
     """Is this really a name, or the catalogue's own vocabulary ("western", "short film")?"""
-    said = link.said.lower()
     words = [t.word for t in tokens(link.said)]
     quoted = r.text[link.start - 1 : link.start] in ('"', "'") and link.start > 0
     if quoted:
@@ -176,14 +176,13 @@ def _believable(r: Reading, link: Link, found: list[Found]) -> bool:
     covered = set(plain)
     for f in inside:
         covered |= {t.word for t in tokens(f.said)}
-    cue = Scopes(r.low[: link.start] + " x").operator(link.start) in ("similar", "like", "seen", "dislike", "unseen")  # fmt: skip
+    cue = scopes.operator(link.start) in ("similar", "like", "seen", "dislike", "unseen")  # fmt: skip
     if all(w in covered or w in _PLAIN_WORDS for w in words):
         if not inside:
             return capital or (cue and link.score > 0.8)
         own = any(isinstance(e, Value) and r.lexicon.facets[e.facet].role in ("language", "origin", "category") for f in inside for e in f.entries)  # fmt: skip
         multi = len(words) > 1
         return capital and (cue or multi) and (not own or multi)
-    del said
     return True
 
 
@@ -238,6 +237,7 @@ def _question(r: Reading, p: _Pieces) -> tuple[Asked | None, tuple[int, int] | N
         (f.start, f.end, pick(f, r.low, r.lexicon)) for f in p.found
     ]
     places += [(n.start, n.end, n.field) for n in p.numbers]
+    places += [(x.start, x.end, x.facet) for x in p.links if x.kind == "person"]
     start = 0
     for m in re.finditer(r"[^.!?\n]*(?:[.!?\n]+|$)", p.masked):
         start, end = m.span()
@@ -299,6 +299,10 @@ def _mentions(
         operator = p.scopes.operator(start)
         attitude = _ATTITUDE[operator]
         relative = operator == "similar"
+        push = re.search(r"\b(more|less)(?: of)?\s+$", r.low[:start])
+        if push:  # "more Titanic, less Inception"
+            relative = push.group(1) == "more"
+            attitude = "like" if relative else "reject"
         after = r.low[end : end + 90]
         if attitude in ("neutral", "seen") and not _within(start, asked_in):
             verdict = _PRAISE.match(after) or _IT_AFTER.match(_until_name(after, end, pointed))
@@ -466,6 +470,8 @@ def _by_words(r: Reading, u: StateUpdate, shown: bool, content: bool, pointing: 
     if shown and (u.about or u.indifferent):
         return {"intent": "critique"}
     wants = intents.says("recommend", low)
+    if shown and len(u.mentions) == 1 and len(r.toks) <= 4 and not refused and pointing:
+        return _accepted(r, u)  # "the second one", said of a list, is a choice
     if not firm and not u.mentions and not u.unknown and not wants and _off_topic(r):
         return {"intent": _small_talk(low) or "chat", "about": ()}
     if firm or u.unknown or (u.mentions and not pointing) or (u.about and (wants or len(r.toks) < 15)):

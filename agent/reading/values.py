@@ -18,7 +18,7 @@ from tools.find_title import Link
 
 _LANGUAGE_CUE: Final = re.compile(r"(?:\bin|spoken|speaking|speak|dubbed|language|subtitles?)[\s-]*$")
 _LANGUAGE_AFTER: Final = re.compile(r"^[\s-]*(?:language|speaking|spoken|dubbed|subtitle[sd]?|audio|dialogue|with)\b")
-_INSIST: Final = re.compile(r"\b(?:must|(?<!not )(?<!n't )(?:has|have|needs?) to|only|strictly|definitely has)\b[^.,;!?]{0,30}$")
+_INSIST: Final = re.compile(r"\b(?:must|(?<!not )(?<!n't )(?:has|have|needs?) to)\b[^.,;!?]{0,30}$")
 _DEGREE: Final = re.compile(r"\b(?P<d>more|less|too|not so|not as|not too|not that|not very|not overly|not particularly|isn'?t (?:too|so|that|very|as)|less of|a bit too|way too|overly|so)\s+(?:\w+ly\s+)?(?:a |an )?$")
 _BOTH: Final = re.compile(r"\b(?:both|as well as|mix(?:ed|ture)? (?:of|with)|cross between|combination of|blend of|combine[sd]?|at the same time|plus)\b")
 _FOREIGN: Final = re.compile(r"\b(?:foreign(?:[- ]language)?|international|world cinema|subtitled)\b")
@@ -96,6 +96,8 @@ def read_values(
         entry = pick(one, low, lexicon)
         operator = scopes.operator(one.start)
         entry = _beside_category(found, n, entry, low, lexicon)
+        if operator in ("retract", "indifferent") and one.said.lower() in lexicon.labels:
+            continue  # "forget the language": the facet, not a theme of that name
         if _only_told(low, one, operator, isinstance(entry, Value), lexicon):
             continue
         if re.search(r"\b(?:my|our|his|her|their|your)\s+$", low[: one.start]):

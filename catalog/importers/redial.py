@@ -83,9 +83,7 @@ def plain(title: str) -> str:
     return re.sub(r"^(the|a|an) ", "", text) or title.lower()
 
 
-def match(
-    name: str, titles: Mapping[str, Sequence[tuple[int, str]]], slack: int = 1
-) -> str | None:
+def match(name: str, titles: Mapping[str, Sequence[tuple[int, str]]], slack: int = 1) -> str | None:
     """The catalogue id of a ReDial name by title and year, or None when none or several fit.
 
     ``titles``: ``plain`` title -> ``(year, id)``s. The whole title is tried first, then
@@ -113,9 +111,7 @@ def mention_counts(dialogues: Iterable[Dialogue], ids: Mapping[str, str]) -> Cou
     return counts
 
 
-def pair_counts(
-    dialogues: Iterable[Dialogue], ids: Mapping[str, str]
-) -> Counter[tuple[str, str]]:
+def pair_counts(dialogues: Iterable[Dialogue], ids: Mapping[str, str]) -> Counter[tuple[str, str]]:
     """Unordered pairs of catalogue ids -> number of dialogues that mention both."""
     counts: Counter[tuple[str, str]] = Counter()
     for dialogue in dialogues:

@@ -1,6 +1,5 @@
 """The slate decoder: only allowed items, each once, and the prior's own order under no model."""
 
-
 import numpy as np
 import pytest
 import torch

@@ -156,7 +156,7 @@ def test_the_slate_loss_is_that_of_the_materialised_model(
     roles = sft.load_model(folder / "model", folder / "books.npy", 1.0, ids, False)
     row = some_rows(1, ids.sid_base, seed=4)[0]
     row.logmass[:] = np.random.default_rng(0).normal(size=row.logmass.shape)
-    loss = float(roles.loss(slate_batch([row], ids.pad, ids.sid_base)))
+    loss = roles.loss(slate_batch([row], ids.pad, ids.sid_base)).item()
 
     loaded = load_small(folder / "model")
     loaded.bind(np.load(folder / "books.npy")[row.codebook])

@@ -105,7 +105,17 @@ class Grammar:
         """The names one level under ``prefix``: sections("chat") -> thanks, joke, ..."""
         names = [*self.rules, *self.facts]
         cut = len(prefix) + 1
-        return list(dict.fromkeys(n[cut:].split(".")[0] for n in names if n.startswith(prefix + ".")))
+        return list(
+            dict.fromkeys(n[cut:].split(".")[0] for n in names if n.startswith(prefix + "."))
+        )
+
+    def words(self) -> Iterator[tuple[str, str]]:
+        """Every plain word of every rule, lower-case, as (rule, word)."""
+        for rule, lines in self.rules.items():
+            for line in lines:
+                for text in _texts(line.node):
+                    for word in re.findall(r"[^\W\d_]+(?:['-][^\W\d_]+)*", text.lower()):
+                        yield rule, word
 
     def say(self, rule: str, rng: random.Random, scene: Scene) -> Said:
         """One random sentence of ``rule`` with the slots on offer.
@@ -119,7 +129,8 @@ class Grammar:
                 return Said(tidy(self._rule(rule, rng, scene)), scene.heldout)
             except Dead:
                 continue
-        raise GrammarError(f"{rule!r} cannot be said with {sorted(scene.offered)}: add a line.")
+        what = f"{rule!r} {' and '.join(scene.scopes)}".rstrip()
+        raise GrammarError(f"{what} cannot be said with {sorted(scene.offered)}: add a line.")
 
     def _rule(self, name: str, rng: random.Random, scene: Scene) -> str:
         if name == "it":
@@ -187,25 +198,26 @@ class Grammar:
                 tie, _, name = node.text.rpartition(":")
                 before = scene.tie
                 scene.tie = int(tie) - 1 if tie else scene.tie
-                text = self._rule(name, rng, scene)
-                scene.tie = before
-                return text
+                try:
+                    return self._rule(name, rng, scene)
+                finally:
+                    scene.tie = before
             case "seq":
                 return "".join(self._node(part, rng, scene) for part in node.parts)
         parts = list(node.parts)
         rng.shuffle(parts)
         for part in parts:
-            mark, before = len(scene.used), (scene.named, scene.heldout, scene.tie)
+            mark, state = len(scene.used), (scene.named, scene.heldout, scene.tie)
             try:
                 return self._node(part, rng, scene)
             except Dead:
                 del scene.used[mark:]
-                scene.named, scene.heldout, scene.tie = before
+                scene.named, scene.heldout, scene.tie = state
         raise Dead
 
 
 #: Rules that only a tie can answer; a tie without one cannot be said that way.
-SCOPED = frozenset("pred fact told np whole close again".split())
+SCOPED = frozenset(("pred", "fact", "told", "np", "whole", "close", "again"))
 
 
 def tidy(text: str) -> str:
@@ -213,6 +225,13 @@ def tidy(text: str) -> str:
     text = re.sub(r"\s+", " ", text).strip()
     text = re.sub(r" ([,.;:!?])", r"\1", text)
     return re.sub(r"(^|[.!?] )([a-z])", lambda m: m.group(1) + m.group(2).upper(), text)
+
+
+def _texts(node: Node) -> Iterator[str]:
+    if node.kind == "text":
+        yield node.text
+    for part in node.parts:
+        yield from _texts(part)
 
 
 def _flatten(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -227,7 +246,9 @@ def _flatten(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str
 def _lines(name: str, text: str) -> tuple[Line, ...]:
     rows = [row.strip() for row in text.splitlines() if row.strip()]
     order = sorted(rows, key=lambda row: zlib.crc32(f"{name}|{row}".encode()))
-    back = set(order[: max(1, round(len(rows) * HELDOUT_SHARE))] if len(rows) >= MIN_FOR_HELDOUT else ())
+    back = set(
+        order[: max(1, round(len(rows) * HELDOUT_SHARE))] if len(rows) >= MIN_FOR_HELDOUT else ()
+    )
     result = []
     for row in rows:
         weight = re.match(r"(\d)\*\s*", row)

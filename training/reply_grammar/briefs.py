@@ -10,24 +10,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import NamedTuple
 
 from agent.briefs import EXTRA, make, nouns
 from agent.evidence import Tie, choose, item_slots, ties
-from agent.state import About, Beliefs, Evidence, Mention, Wish
+from agent.state import Evidence
 from agent.talker import Brief
-from catalog.filters import Clause
-from catalog.items import Catalog, Facet, Item
+from catalog.items import Catalog
 from training.reply_grammar import Grammar
+from training.reply_grammar.persons import Persons
 
 #: Fields a reason may be offered beside its own; serving offers those of ``EXTRA``.
 FIELDS = ("title", "date", "maker", "people", "category", "premise", "amount")
-ANSWERS = "date maker people category origin language amount audience tag mood premise".split()
-PAIRS = ("maker_date", "category_date", "origin_language", "maker_people")
 SIDES = ("date", "maker", "people", "category", "origin", "language", "amount", "audience")
-CLAUSE_ROLES = ("category", "maker", "people", "tag", "mood", "origin", "language")
+ANSWERS = (*SIDES, "tag", "mood", "premise")
+PAIRS = ("maker_date", "category_date", "origin_language", "maker_people")
 #: Share of reasons that may say "film"; serving always offers the nouns.
 WITH_NOUNS = 0.85
 #: How often each act is drawn; reasons are most of what is said and the hardest.
@@ -67,8 +64,7 @@ class Cases:
         self.catalog = catalog
         self.grammar = grammar
         self.rng = rng
-        self.facets = {f.name: f for f in catalog.domain.facets}
-        self.weights = np.cumsum(np.sqrt(catalog.popularity.astype(np.float64) + 0.2))
+        self.persons = Persons(catalog, rng)
         self.earned = [
             f"ties.{tie}.{way}"
             for tie in grammar.sections("ties")
@@ -86,9 +82,12 @@ class Cases:
 
     def real_reason(self, act: str) -> Case:
         """A reason that holds of a real item for a person who could exist."""
-        item = self.catalog.item(self._row())
-        beliefs, about = self._person(item)
-        chosen = choose(ties(self.catalog, item, beliefs, about), self.rng.randrange(3))
+        while True:
+            item = self.catalog.item(self.persons.row())
+            beliefs, about = self.persons.someone(item)
+            chosen = choose(ties(self.catalog, item, beliefs, about), self.rng.randrange(3))
+            if chosen[0].name != "popular" or self.rng.random() < 0.15:
+                break  # items that answer nothing are rare on a slate
         ways = [f"ties.{tie.name}.{earned(tie)}" for tie in chosen]
         evidence = {e.slot: e for tie in chosen for e in tie.evidence}
         fields = item_slots(self.catalog, item)
@@ -97,7 +96,8 @@ class Cases:
         if self.rng.random() < WITH_NOUNS:
             evidence |= nouns(self.catalog)
         brief = make(act, evidence, [t.name for t in chosen])
-        return Case(brief, "one" if len(ways) == 1 else "two", tuple(ways), evidence)
+        same = len({frozenset(e.slot for e in tie.evidence) for tie in chosen}) == 1
+        return Case(brief, "one" if same else "two", tuple(ways), evidence)
 
     def any_reason(self, act: str) -> Case:
         """A reason as a set of slots, any one or two ties that can stand together."""
@@ -136,95 +136,6 @@ class Cases:
         kept = [slot for slot in some if slot[4:-1] not in names]
         return [*kept, "<i1.title>"] if act == "why" else kept
 
-    def _row(self) -> int:
-        point = self.rng.random() * self.weights[-1]
-        return min(int(np.searchsorted(self.weights, point)), len(self.catalog) - 1)
-
-    def _person(self, item: Item) -> tuple[Beliefs, dict[str, np.ndarray]]:
-        """Someone who said things that this item answers, and some that it does not."""
-        rng = self.rng
-        kinds = rng.choices(
-            (("clause",), ("clause", "clause"), ("mention",), ("about",), ("wish", "mention"),
-             ("wish",), ("mention", "clause"), ("about", "mention"), ("about", "wish"),
-             ("mention", "wish", "clause"), ()),
-            weights=(5, 3, 6, 4, 4, 2, 4, 2, 1, 2, 1),
-        )[0]  # fmt: skip
-        clauses: list[Clause] = []
-        mentions: list[Mention] = []
-        wishes: list[Wish] = []
-        about: list[About] = []
-        vectors: dict[str, np.ndarray] = {}
-        row = self.catalog.row(item.id)
-        for kind in kinds:
-            if kind == "clause" and (clause := self._clause(item)):
-                clauses.append(clause)
-            elif kind == "mention" and (other := self._neighbour(row)) is not None:
-                named = self.catalog.item(other)
-                mentions.append(Mention(item_id=named.id, said=named.title, attitude="like"))
-            elif kind == "wish" and self.catalog.domain.scales:
-                scale = rng.choice(self.catalog.domain.scales)
-                up = rng.random() < 0.5
-                said = rng.choice(scale.more if up else scale.less)
-                wishes.append(Wish(scale=scale.name, direction=1 if up else -1, said=said))
-            elif kind == "about":
-                text = self._words(item)
-                about.append(About(text=text))
-                if rng.random() < 0.5:
-                    vectors[text] = self.catalog.vectors[row]
-        beliefs = Beliefs(
-            clauses=tuple(clauses), mentions=tuple(mentions), wishes=tuple(wishes),
-            about=tuple(about),
-        )  # fmt: skip
-        return beliefs, vectors
-
-    def _clause(self, item: Item) -> Clause | None:
-        facets = [
-            f for f in self.facets.values()
-            if f.filterable and f.kind in ("number", "categories", "people")
-            and item.values.get(f.name) not in (None, (), "")
-        ]  # fmt: skip
-        if not facets:
-            return None
-        facet = self.rng.choice(facets)
-        value = item.values[facet.name]
-        if facet.kind == "number":
-            op = self.rng.choice(("ge", "le"))
-            steps = (0, 3) if facet.role == "audience" else (0, 5, 10, 20)
-            off = self.rng.choice(steps) * (-1 if op == "ge" else 1)
-            return Clause(field=facet.name, op=op, values=(max(float(value) + off, 0.0),))
-        if self.rng.random() < 0.15 and (other := self._absent(facet, value)):
-            return Clause(field=facet.name, op="none", values=(other,))
-        held = value if isinstance(value, tuple) else (value,)
-        count = 1 if self.rng.random() < 0.8 else 2
-        return Clause(field=facet.name, op="any", values=tuple(held[:count]))
-
-    def _absent(self, facet: Facet, value: Any) -> str | None:
-        held = value if isinstance(value, tuple) else (value,)
-        others = [str(v) for v in list(self.catalog.values(facet.name))[:50] if v not in held]
-        return self.rng.choice(others) if others else None
-
-    def _neighbour(self, row: int) -> int | None:
-        """An item people talk of with this one, or one that shares a name, or any."""
-        related = self.catalog.related
-        linked = related.indices[related.indptr[row] : related.indptr[row + 1]]
-        if len(linked) and self.rng.random() < 0.7:
-            return int(self.rng.choice(list(linked)))
-        other = self._row()
-        return other if other != row else None
-
-    def _words(self, item: Item) -> str:
-        """Free words about the item, from its own tags: "something about grief"."""
-        values = [
-            str(v).lower() for f in self.facets.values()
-            if f.role in ("tag", "mood", "category") and f.kind == "categories"
-            for v in item.values.get(f.name, ())
-        ]  # fmt: skip
-        if not values:
-            return "something else"
-        picked = self.rng.sample(values, min(len(values), self.rng.choice((1, 1, 2))))
-        frame = self.rng.choice(("{}", "something about {}", "a bit of {}", "{} and the like"))
-        return frame.format(" and ".join(picked))
-
     # -- everything else -----------------------------------------------------------------
 
     def other(self, act: str) -> Case:
@@ -255,7 +166,11 @@ class Cases:
         rng = self.rng
         single = rng.random() < 0.08
         slots = {"<noun>"} if single else {"<noun>", "<nouns>", "<count>"}
-        for letter, most in (("c", (0, 0, 1, 1, 2, 2, 3)), ("u", (0, 0, 1, 1, 2)), ("m", (0, 0, 1, 1, 2))):
+        for letter, most in (
+            ("c", (0, 0, 1, 1, 2, 2, 3)),
+            ("u", (0, 0, 1, 1, 2)),
+            ("m", (0, 0, 1, 1, 2)),
+        ):
             slots |= {f"<{letter}{k}>" for k in range(1, rng.choice(most) + 1)}
         return Case(bare(act, slots), f"list.{act}")
 
