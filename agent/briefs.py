@@ -9,7 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
-from agent.evidence import choose, item_slots, ties
+from agent.evidence import choose, field_evidence, item_slots, ties
 from agent.phrases import clauses_text, listed, value_text
 from agent.state import Beliefs, DialogueState, Evidence, Plan
 from agent.talker import Brief
@@ -114,10 +114,7 @@ def plain(state: DialogueState, catalog: Catalog, plan: Plan) -> Unitary:
             item = catalog.item(plan.item_ids[0])
             slot = f"<i1.{facet.role}>"
             text = value_text(facet, item.values[facet.name], 5)
-            source = "editorial" if facet.name in item.editorial else "fact"
-            evidence[slot] = Evidence(
-                slot=slot, text=text, item_id=item.id, field=facet.name, source=source
-            )
+            evidence[slot] = field_evidence(item, facet, text, slot)
         case "unknown":
             evidence |= _unknown(catalog, plan)
         case "compare":

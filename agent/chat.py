@@ -37,7 +37,8 @@ def record(turn: Turn, state: DialogueState, agent: Agent) -> dict[str, Any]:
         "act": turn.act,
         "slate": slate,
         "constraints": [
-            {**c.model_dump(), "text": text} for c, text in clauses_text(facets, state.beliefs.clauses)
+            {**c.model_dump(), "text": text}
+            for c, text in clauses_text(facets, state.beliefs.clauses)
         ],
         "evidence": [
             {"text": u.text[s.start : s.end], **s.evidence.model_dump()}

@@ -1,9 +1,9 @@
 """Errors of the agent, under the one family of ``catalog.errors.ParleyError``.
 
-    ParleyError
-    +-- AgentError
-        +-- MemoryError_    conversations cannot be read or written
-        +-- LLMError        a model endpoint failed, timed out or answered nonsense
+ParleyError
++-- AgentError
+    +-- MemoryError_    conversations cannot be read or written
+    +-- LLMError        a model endpoint failed, timed out or answered nonsense
 """
 
 from catalog.errors import ParleyError

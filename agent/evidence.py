@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agent.phrases import clauses_text, label, listed, value_text
-from agent.state import Beliefs, Evidence, Mention
+from agent.state import Beliefs, Evidence, Mention, Source
 from catalog.filters import Clause
 from catalog.items import Catalog, Facet, Item
 
@@ -61,14 +61,8 @@ def item_slots(catalog: Catalog, item: Item, index: int = 1) -> dict[str, Eviden
 
 
 def field_evidence(item: Item, facet: Facet, text: str, slot: str) -> Evidence:
-    source = "editorial" if facet.name in item.editorial else "fact"
-    return Evidence(
-        slot=slot,
-        text=text,
-        item_id=item.id,
-        field=facet.name,
-        source=source,  # type: ignore[arg-type]
-    )
+    source: Source = "editorial" if facet.name in item.editorial else "fact"
+    return Evidence(slot=slot, text=text, item_id=item.id, field=facet.name, source=source)
 
 
 def ties(
@@ -79,8 +73,8 @@ def ties(
 ) -> list[Tie]:
     """All true reasons for ``item``, strongest first; never empty.
 
-    ``about`` maps each free-text wish to its unit vector, shape (384,); wishes without
-    a vector are matched by their words only.
+    ``about`` maps each free-text wish to every item's cosine with it, shape (N,); wishes
+    without scores are matched by their words only.
     """
     facets = {f.name: f for f in catalog.domain.facets}
     found = _about_ties(catalog, item, beliefs, about or {})
@@ -134,7 +128,7 @@ def matching_values(facet: Facet, item: Item, text: str) -> tuple[str, ...]:
 
 
 def _about_ties(
-    catalog: Catalog, item: Item, beliefs: Beliefs, vectors: Mapping[str, np.ndarray]
+    catalog: Catalog, item: Item, beliefs: Beliefs, about: Mapping[str, np.ndarray]
 ) -> list[Tie]:
     """Ties to free words: through the premise where one is written, else a matching value."""
     result: list[Tie] = []
@@ -148,8 +142,8 @@ def _about_ties(
             if facet.kind == "categories" and facet.role in ("tag", "mood", "category")
             if (hit := matching_values(facet, item, wish.text))
         }
-        vector = vectors.get(wish.text)
-        close = vector is not None and float(catalog.vectors[row] @ vector) >= ABOUT
+        scores = about.get(wish.text)
+        close = scores is not None and float(scores[row]) >= ABOUT
         if premise is not None and item.values.get(premise.name) and (hits or close):
             text = str(item.values[premise.name])
             evidence = field_evidence(item, premise, text, "<i1.premise>")
@@ -173,8 +167,8 @@ def _mention_ties(catalog: Catalog, item: Item, mention: Mention) -> list[Tie]:
     result: list[Tie] = []
     shared_by_role: dict[str, Evidence] = {}
     for facet in catalog.domain.facets:
-        if facet.role not in SHARED_ROLES or facet.role in shared_by_role:
-            continue
+        if facet.role not in SHARED_ROLES or facet.role in shared_by_role or not facet.filterable:
+            continue  # derived keywords are for search: "both have a ship" is no reason
         mine, theirs = item.values.get(facet.name) or (), other.values.get(facet.name) or ()
         if not isinstance(mine, tuple) or not isinstance(theirs, tuple):
             continue

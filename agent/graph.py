@@ -22,10 +22,10 @@ from langgraph.graph.state import CompiledStateGraph
 from agent import beliefs as critique
 from agent.briefs import Unitary, opening, plain, reason
 from agent.policy import blocked, decide, slate_size
+from agent.recommending import Recommender
 from agent.respond import Writer, stopwatch
 from agent.state import Beliefs, DialogueState, Plan, Slate, StateUpdate, Trace, Turn, Unit
 from catalog.items import Catalog
-from agent.recommending import Recommender
 
 SLATE_ACTS = ("recommend", "refine", "more")
 
@@ -89,9 +89,7 @@ def recommend(state: DialogueState, parts: Parts) -> dict[str, Any]:
     assert state.plan is not None and state.turns[-1].update is not None
     out = critique.excluded(state.beliefs)
     count = slate_size(state.turns[-1].update, parts.slate_items)
-    result = parts.recommender.recommend(
-        state.turns, state.beliefs, count, out
-    )
+    result = parts.recommender.recommend(state.turns, state.beliefs, count, out)
     trace = _traced(state, "recommend", started)
     trace.allowed_items = result.allowed_count
     if not result.item_ids:
@@ -116,7 +114,9 @@ def respond(state: DialogueState, parts: Parts) -> dict[str, Any]:
 
     def emit(unit: Unit) -> None:
         if trace.first_unit_s is None:
-            trace.first_unit_s = round(sum(trace.seconds.values()) + time.perf_counter() - started, 4)
+            trace.first_unit_s = round(
+                sum(trace.seconds.values()) + time.perf_counter() - started, 4
+            )
         write({"kind": "card" if unit.item_id and showing else "sentence", "unit": unit})
 
     if showing:
@@ -146,7 +146,7 @@ def units_of(state: DialogueState, plan: Plan, parts: Parts) -> list[Unitary]:
     catalog, units = parts.catalog, list[Unitary]()
     if plan.note and plan.act != "unknown":
         units.append(plain(state, catalog, Plan(act="unknown", note=plan.note)))
-    about = parts.recommender.about_vectors(state.beliefs)
+    about = parts.recommender.about_scores(state.beliefs)
     if plan.act in SLATE_ACTS and plan.item_ids:
         units.append(opening(state, catalog, plan.act, len(plan.item_ids)))
         units += [

@@ -42,7 +42,7 @@ def decide(state: DialogueState, update: StateUpdate, catalog: Catalog) -> Plan:
             return _recommend(state, update, catalog, unknown)
         case "greet" | "reset":
             return Plan(act="greet")
-        case "help" | "bye":
+        case "help" | "bye" | "undo":
             return Plan(act=update.intent)
         case "thanks" | "chat":
             return Plan(act="chat", note=unknown)
@@ -68,7 +68,6 @@ def _says_something(update: StateUpdate) -> bool:
 def _recommend(
     state: DialogueState, update: StateUpdate, catalog: Catalog, unknown: str = ""
 ) -> Plan:
-    beliefs = state.beliefs
     wants_more = update.intent == "more" or update.count is not None
     if update.intent in ("recommend", "answer") and not wants_more and not state.slate.item_ids:
         question = _worth_asking(state, catalog)
@@ -149,7 +148,7 @@ def best_question(
         bits, options = _entropy(facet, values)
         column = catalog.df[facet.name].gather(everything)
         held = column.list.len() > 0 if column.dtype == pl.List else column.is_not_null()
-        bits *= float(held.fill_null(False).mean() or 0.0)
+        bits *= held.fill_null(False).sum() / max(len(held), 1)
         if bits > best[1]:
             best = (facet, bits, options)
     return best
@@ -161,7 +160,7 @@ def _entropy(facet: Facet, values: list[Any]) -> tuple[float, tuple[str, ...]]:
         if value in (None, [], ""):
             continue
         if isinstance(value, list):
-            counts.update({v: 1 / len(value) for v in value})  # type: ignore[arg-type]
+            counts.update({v: 1 / len(value) for v in value})
         elif facet.kind == "number":
             counts[int(float(value) // 10) * 10] += 1
         else:
@@ -220,7 +219,7 @@ def _describing(catalog: Catalog, values: dict[str, Any]) -> str | None:
     """What to say of an item without a premise: its tags, else its category."""
     for role in ("tag", "category"):
         for facet in catalog.domain.facets:
-            if facet.role == role and values.get(facet.name):
+            if facet.role == role and facet.filterable and values.get(facet.name):
                 return facet.name
     return None
 
@@ -234,9 +233,7 @@ def _scale_answer(catalog: Catalog, item_id: str, scale: str) -> Plan:
     score = float(catalog.scales[scale][catalog.row(item_id)])
     degree = ("not at all", "a little", "somewhat", "quite", "very")[round(min(max(score, 0), 4))]
     text = f"{degree} {words}"
-    evidence = Evidence(
-        slot="<a1>", text=text, item_id=item_id, field=scale, source="editorial"
-    )
+    evidence = Evidence(slot="<a1>", text=text, item_id=item_id, field=scale, source="editorial")
     return Plan(act="answer", item_ids=(item_id,), answers=(evidence,))
 
 
@@ -249,7 +246,7 @@ def _compare(state: DialogueState, update: StateUpdate, catalog: Catalog) -> Pla
         return _nothing_shown(update.unknown[0] if update.unknown else "")
     if question.kind == "superlative" and question.field and question.direction:
         return _superlative(catalog, ids, question.field, question.direction)
-    pairs = []
+    pairs: list[Evidence] = []
     first, second = catalog.item(ids[0]), catalog.item(ids[1])
     for facet, values in compare(catalog, ids[:2]):
         if values[0] in (None, ()) or values[1] in (None, ()) or facet.role in ("tag", "mood"):

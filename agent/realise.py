@@ -29,7 +29,7 @@ SENTENCES = {
     "undo": "Done, I have taken that back.",
     "accept": "Good choice: <i1.title>. Enjoy it!",
     "chat": "Glad to hear from you. Tell me what you feel like and I will look for <nouns>.",
-    "help": "Tell me what you like, what to avoid, or name <nouns> you know, and I will suggest some.",
+    "help": "Tell me what you like or want to avoid, and I will suggest <nouns>.",
     "bye": "Goodbye, and enjoy!",
 }
 

@@ -7,7 +7,7 @@ their clauses to the bitmap, and hands both to ``tools.recommend``.
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -34,7 +34,7 @@ class Chosen(NamedTuple):
     candidates: tuple[str, ...]
     allowed_count: int
     model_calls: int
-    ordered_by: str
+    ordered_by: Literal["llm", "retrieval"]
 
 
 class Recommender:
@@ -121,12 +121,12 @@ class Recommender:
         if turn.role == "user":
             for k, mention in enumerate(beliefs.mentions[: len(MENTIONS)]):
                 pattern = rf"(?<!\w){re.escape(mention.said)}(?!\w)"
-                text = re.sub(pattern, lambda _, k=k: MENTIONS[k], text, flags=re.IGNORECASE)
+                text = re.sub(pattern, MENTIONS[k], text, flags=re.IGNORECASE)
         return text
 
-    def about_vectors(self, beliefs: Beliefs) -> dict[str, np.ndarray]:
-        """One unit vector ``(384,)`` for each free-text wish."""
-        return {a.text: self._embed(a.text) for a in beliefs.about}
+    def about_scores(self, beliefs: Beliefs) -> dict[str, np.ndarray]:
+        """For each free-text wish, every item's cosine with it, ``(N,)``."""
+        return {a.text: self.catalog.about(self._embed(a.text)) for a in beliefs.about}
 
     def prior(self, turns: Sequence[Turn], beliefs: Beliefs | None = None) -> np.ndarray:
         """Retrieval alone: the prior over all items, shape (N,). For benchmarks."""

@@ -50,6 +50,9 @@ Act = Literal[
 ]
 
 
+Source = Literal["fact", "editorial", "user", "computed"]
+
+
 class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -124,7 +127,7 @@ class Evidence(Frozen):
     text: str  # what the slot stands for: "Denis Villeneuve"
     item_id: str | None = None
     field: str | None = None
-    source: Literal["fact", "editorial", "user", "computed"] = "fact"
+    source: Source = "fact"
 
 
 class Span(Frozen):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic import Field
 
 from agent.state import Frozen
 
@@ -75,16 +76,14 @@ class Brief(Frozen):
     act: str
     ties: tuple[str, ...] = ()
     slots: tuple[str, ...] = ()
-    texts: dict[str, str] = {}
+    texts: dict[str, str] = Field(default_factory=dict)
     said: str = ""
 
 
 @cache
 def environment() -> Environment:
     folder = Path(__file__).parent / "prompts"
-    return Environment(
-        loader=FileSystemLoader(folder), undefined=StrictUndefined, autoescape=False
-    )
+    return Environment(loader=FileSystemLoader(folder), undefined=StrictUndefined, autoescape=False)
 
 
 def render(name: str, **values: Any) -> str:
@@ -94,9 +93,7 @@ def render(name: str, **values: Any) -> str:
 
 def small_prompt(brief: Brief) -> str:
     """The embedded model's prompt for a brief (special tokens only, about 10 tokens)."""
-    return render(
-        "reply_small", act=brief.act, ties=brief.ties, said=brief.said, slots=brief.slots
-    )
+    return render("reply_small", act=brief.act, ties=brief.ties, said=brief.said, slots=brief.slots)
 
 
 def required(brief: Brief) -> tuple[tuple[tuple[str, ...], ...], ...]:

@@ -13,19 +13,21 @@ import unicodedata
 from typing import TYPE_CHECKING, Final, Literal
 from weakref import WeakKeyDictionary
 
-from agent.reading.cues import Scopes
+from agent.encoder import Encoder, context_of
 from agent.reading.lexicon import Lexicon
-from agent.reading.turn import Reading, read
+from agent.reading.pieces import Reading
+from agent.reading.turn import read
 from agent.state import DialogueState, StateUpdate
 
 if TYPE_CHECKING:
-    from agent.encoder import Encoder
     from catalog.items import Catalog
     from tools.find_title import TitleLinker
 
 Arm = Literal["rules", "encoder", "both"]
 MAX_CHARS: Final = 3_000  # of a turn that are read at all: nobody types more, attacks do
-_QUOTES: Final = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "."})
+_QUOTES: Final = str.maketrans(
+    {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "."}
+)
 _LEXICONS: "WeakKeyDictionary[Catalog, Lexicon]" = WeakKeyDictionary()
 
 
@@ -42,8 +44,10 @@ def understand(
 
     Never raises on any text: what cannot be read comes back as intent "chat".
     """
-    del encoder, arm
     reading = Reading(clean(text), state, catalog, linker, lexicon_of(catalog))
+    if encoder is not None and arm != "rules" and reading.text:
+        reading.sensed = encoder.read(reading.text, context_of(state, catalog))
+        reading.by_rules = arm != "encoder"
     return read(reading)
 
 
@@ -57,11 +61,6 @@ def lexicon_of(catalog: "Catalog") -> Lexicon:
 def clean(text: str) -> str:
     """Plain quotes, no control or invisible characters, single spaces, at most ``MAX_CHARS``."""
     text = unicodedata.normalize("NFC", text[: 2 * MAX_CHARS]).translate(_QUOTES)
-    text = "".join(
-        c if c == "\n" or unicodedata.category(c)[0] != "C" else " " for c in text
-    )
+    text = "".join(c if c == "\n" or unicodedata.category(c)[0] != "C" else " " for c in text)
     text = re.sub(r"[^\S\n]+", " ", re.sub(r"\n\s*", "\n", text))
     return text.strip()[:MAX_CHARS]
-
-
-__all__ = ["Arm", "Scopes", "clean", "lexicon_of", "understand"]

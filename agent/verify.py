@@ -90,7 +90,9 @@ class Verifier:
             return Verdict(False, "No digits or markup in plain text; use the slots.")
         if text[-1] not in ".?!…" and not text.endswith(("<i1.premise>", ">")):
             return Verdict(False, "The sentence does not end.")
-        allowed = COUNTING if brief.act in ("more", "refine", "intro", "help", "ask") else frozenset()
+        allowed = (
+            COUNTING if brief.act in ("more", "refine", "intro", "help", "ask") else frozenset()
+        )
         sentence_start = True
         words: list[str] = []
         for token in TOKEN.findall(text):
@@ -130,7 +132,7 @@ def realise(draft: str, evidence: dict[str, Evidence], **unit: object) -> Unit:
         before = text[position : match.start()]
         proof = evidence[match.group()]
         words = proof.text
-        before = re.sub(r"\b([Aa])n?( +)$", lambda m: _article(m, words), before)
+        before = _agree(before, words)
         sentence_start = not (out and "".join(out).strip()) and not before.strip()
         if sentence_start or before.rstrip().endswith((".", "!", "?")):
             words = words[:1].upper() + words[1:]
@@ -146,8 +148,7 @@ def realise(draft: str, evidence: dict[str, Evidence], **unit: object) -> Unit:
     return Unit(text="".join(out), spans=tuple(spans), **unit)  # type: ignore[arg-type]
 
 
-def _article(match: re.Match[str], following: str) -> str:
-    article = "an" if following[:1].casefold() in "aeiou" else "a"
-    if match.group(1) == "A":
-        article = article.capitalize()
-    return article + match.group(2)
+def _agree(before: str, following: str) -> str:
+    """ "a" or "an" at the end of ``before``, as the word after it wants."""
+    article = r"\1n\2" if following[:1].casefold() in "aeiou" else r"\1\2"
+    return re.sub(r"\b([Aa])n?( +)$", article, before)

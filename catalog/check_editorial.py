@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from catalog.importers import movie_words, movies, redial
+from catalog.importers import movie_records, movie_words, movies, redial
+from catalog.importers.movie_records import Record
 
-Record = dict[str, Any]
 EDITORIAL = Path(__file__).parent / "data" / "movies" / "editorial.jsonl"
 MOODS = frozenset(
     "funny dark light hopeful sad tense scary romantic weird thoughtful violent heartwarming epic "
@@ -115,13 +115,13 @@ def disagreements(record: Record, film: Record | None) -> list[tuple[str, str]]:
         found.append(("year", f"{record.get('year')} != {film['year']}"))
     raw = film.get("genres", []) + film.get("subgenres", [])
     pairs = {
-        "directors": (record.get("directors", []), movies.people(film.get("directors", []))),
-        "cast": (record.get("cast", []), movies.people(film.get("cast", []))),
+        "directors": (record.get("directors", []), movie_records.people(film.get("directors", []))),
+        "cast": (record.get("cast", []), movie_records.people(film.get("cast", []))),
         "genres": (record.get("genres", []), movie_words.genres(raw)),
     }
     for name, table in (("country", movie_words.COUNTRIES), ("language", movie_words.LANGUAGES)):
         ours = [record[name]] if name in record else []
-        pairs[name] = (ours, movies.named(table, film.get(f"{name}_qid")))
+        pairs[name] = (ours, movie_records.named(table, film.get(f"{name}_qid")))
     for name, (ours, theirs) in pairs.items():
         shared = {redial.plain(v) for v in ours} & {redial.plain(v) for v in theirs}
         if ours and theirs and not shared:

@@ -100,9 +100,9 @@ class Catalog:
     """All items, columnar. Rows are 0..N-1 in the order of ``df``; ids are for keeping.
 
     Attributes: ``df`` (``id, title, link, popularity, editorial`` and one column a facet),
-    ``domain``, ``vectors`` ``(N, 384)`` float32 unit rows (title, facts and text),
-    ``about_vectors`` ``(M, 384)`` (premise, themes, moods: no title) of the items
-    ``about_rows`` ``(M,)``, ``codes`` ``(N, 3)`` uint8 unique,
+    ``domain``, ``vectors`` ``(N, 384)`` float32 unit rows (``Domain.vector_text``),
+    ``about_vectors`` ``(M, 384)`` (``Domain.about_text``) of the items ``about_rows``
+    ``(M,)``, ``codes`` ``(N, 3)`` uint8 unique,
     ``codebooks`` ``(3, 256, 384)`` float32, ``scales`` name -> ``(N,)`` float32 in 0..4
     (estimates unless "scales" is in the item's ``editorial``: order by them, claim nothing),
     ``popularity`` ``(N,)`` float32, ``related`` ``(N, N)`` CSR of co-mention counts,
@@ -174,8 +174,8 @@ class Catalog:
     def about(self, query: Floats) -> Floats:
         """How well each item's subject matches a query vector ``(384,)``: cosine, ``(N,)``.
 
-        The better of the item's vector and, where it has one, its about-vector: titles
-        mislead a search for a subject ("Child's Play" is no film about children).
+        The better of the item's vector and, where it has one, its about-vector, which a long
+        source text cannot dilute.
         """
         scores: Floats = self.vectors @ query
         if len(self.about_rows):

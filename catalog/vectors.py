@@ -47,7 +47,8 @@ def embed(
         for start in range(0, len(new), CHUNK):
             part = new[start : start + CHUNK]
             vectors = encoder.encode([todo[key] for key in part], progress=progress)
-            known.update(zip(part, vectors, strict=True))
+            # rounded as the cache stores them, so that a cached build equals a fresh one
+            known.update(zip(part, vectors.astype(np.float16), strict=True))
             if cache is not None:
                 _write(cache, known)
     out = np.stack([known[key] for key in keys]) if keys else np.zeros((0, DIM))
@@ -58,11 +59,11 @@ def _read(cache: Path | None) -> dict[str, np.ndarray]:
     if cache is None or not cache.is_file():
         return {}
     with np.load(cache) as data:
-        return dict(zip(data["keys"].tolist(), data["vectors"].astype(np.float32), strict=True))
+        return dict(zip(data["keys"].tolist(), data["vectors"], strict=True))
 
 
 def _write(cache: Path, known: dict[str, np.ndarray]) -> None:
     partial = cache.with_suffix(".partial.npz")
-    vectors = np.stack(list(known.values())).astype(np.float16)
+    vectors = np.stack(list(known.values()))
     np.savez(partial, keys=np.array(list(known)), vectors=vectors)
     partial.replace(cache)

@@ -50,7 +50,9 @@ def tally(turns: list[Turn]) -> dict[str, dict[str, float]]:
     """Per act of a unit: how many, and the share of each way it came about."""
     counts: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for turn in turns:
-        acts = {v["unit"]: v["act"] for v in (turn.trace.verdicts if turn.trace else ()) if "act" in v}
+        acts = {
+            v["unit"]: v["act"] for v in (turn.trace.verdicts if turn.trace else ()) if "act" in v
+        }
         for index, unit in enumerate(turn.units):
             for act in (acts.get(index, str(turn.act)), "all"):
                 counts[act]["units"] += 1

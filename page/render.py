@@ -24,7 +24,7 @@ ATTITUDES = {
     "neutral": "You named",
 }
 LITTLE_WORDS = {"a", "an", "and", "in", "of", "on", "or", "the", "to"}
-MAX_PEOPLE = 4  # names on a card's line
+MAX_PEOPLE = 3  # names on a card's line
 GOLDEN_ANGLE = 137.508  # degrees: successive multiples of it stay apart on the colour wheel
 
 
@@ -120,13 +120,17 @@ def tile(item: Item, catalog: Catalog) -> str:
 
 
 def colour(item: Item, catalog: Catalog) -> str:
-    """CSS variables for the tile; the commonest categories get the hues farthest apart."""
+    """CSS variables for the tile: from the first category's hue to the second's.
+
+    The commonest categories get the hues farthest apart; no category at all is grey.
+    """
     for facet in facets(catalog.domain, "category"):
-        values = item.values.get(facet.name)
-        if values:
-            rank = list(catalog.values(facet.name)).index(values[0])
-            return f"--hue: {rank * GOLDEN_ANGLE % 360:.0f}; --tone: 42%"
-    return "--hue: 220; --tone: 8%"
+        values = item.values.get(facet.name, ())
+        ranks = [list(catalog.values(facet.name)).index(value) for value in values[:2]]
+        hues = [f"{rank * GOLDEN_ANGLE % 360:.0f}" for rank in ranks]
+        if hues:
+            return f"--hue: {hues[0]}; --to: {hues[-1]}; --tone: 42%"
+    return "--hue: 220; --to: 220; --tone: 8%"
 
 
 def facets(domain: Domain, role: str) -> list[Facet]:

@@ -44,6 +44,8 @@ TOP: Final = 300
 RANKER: Final = Path(__file__).parent.parent / "models" / "parley-small" / "ranker.npz"
 #: Variety when nothing at all is known: noise on the log-weights, same for the same seed.
 VARIETY: Final = 0.6
+#: What likeness to something disliked costs, above an everyday likeness.
+DISLIKE, EVERYDAY = 3.0, 0.35
 SAID: Final = [NAMES.index("words"), NAMES.index("named_people")]
 
 
@@ -148,6 +150,8 @@ class Candidates:
         """
         n = len(self.catalog)
         may = np.ones(n, dtype=np.bool_) if allowed is None else allowed
+        if ready is None:
+            self.features.encode(query)
         about = self._about(query)
         if not may.any():
             none = np.zeros(0, np.int64)
@@ -165,8 +169,12 @@ class Candidates:
         if query.definite:
             scores = asked @ self.ranker.request
         elif query.seed and not query.named and not pool.features[:, SAID].any():
-            noise = np.random.default_rng(query.seed).gumbel(size=n).astype(np.float32)
+            noise = np.random.default_rng(query.seed).normal(size=n).astype(np.float32)
             scores = scores + VARIETY * noise[pool.rows]
+        if query.disliked:
+            vectors = self.catalog.vectors
+            alike = (vectors[pool.rows] @ vectors[list(query.disliked)].T).max(1)
+            scores = scores - DISLIKE * np.maximum(alike - EVERYDAY, 0)
         best = np.argsort(-scores, kind="stable")[:TOP]
         weights = self._spread(pool.rows[best], scores[best], may)
         return Prior(weights, pool.rows[best], pool.features[best], asked[best], about)

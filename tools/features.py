@@ -52,6 +52,7 @@ NAMES: Final = (
 REQUESTS: Final = (
     "about_text",  # likeness of the free words and the item, best of them
     "about_words",  # share of the free words' telling words that it holds
+    "about_tags",  # share of the tags that stand in the free words that it has
     "anchor_text",  # likeness to "like X"
     "anchor_talked",  # named together with X
     "anchor_category",  # categories in common with X
@@ -192,6 +193,13 @@ class Features:
             found = self._encoder.encode([text])[0]
             self.remember(text, found)
         return np.zeros(self.catalog.vectors.shape[1], np.float32) if found is None else found
+
+    def encode(self, query: Query) -> None:
+        """Encode all texts of a query in one batch, ahead of ``vector``."""
+        texts = [t for t in (query.text(), *query.about) if t.strip() and t not in self._remembered]
+        if texts and self._encoder is not None:
+            for text, vector in zip(texts, self._encoder.encode(texts), strict=True):
+                self.remember(text, vector)
 
     def remember(self, text: str, vector: Floats) -> None:
         """Keep the vector of a text that was encoded elsewhere, in a batch."""
@@ -383,6 +391,8 @@ class Features:
             alike = [self._dense(v, allowed, store) for v in vectors]
             put["about_text"][:] = np.mean(alike, axis=0)
             put["about_words"][:] = np.mean([self.words.match(t) for t in query.about], axis=0)
+            tags = self.words.tags
+            put["about_tags"][:] = np.mean([tags.match(t) for t in query.about], axis=0)
         if query.anchors:
             rows = np.array(query.anchors, dtype=np.int64)
             put["anchor_text"][:] = (catalog.vectors @ catalog.vectors[rows].T).max(1)
@@ -411,17 +421,17 @@ class Features:
         return out
 
     def wish(self, wishes: Sequence[Wanted]) -> Floats:
-        """How far each item moves as asked, mean over wishes, in -2..1. Shape ``(N,)``.
+        """How far each item moves as asked, mean over wishes, in -2..1.5. Shape ``(N,)``.
 
-        Against an item: one step further is enough, wrong way costs up to two. Without
-        one: the upper (lower) part of the scale counts.
+        Against an item: a step and a half is enough, the wrong way costs up to two.
+        Without one: the upper (lower) half of the scale counts.
         """
         out = np.zeros(len(self.catalog), dtype=np.float32)
         known = [w for w in wishes if w.scale in self.catalog.scales]
         for wish in known:
             values = self.catalog.scales[wish.scale]
             start = 2.0 if wish.than is None else float(values[wish.than])
-            out += np.clip(wish.direction * (values - start), -2, 1) / len(known)
+            out += np.clip(wish.direction * (values - start), -2, 1.5) / len(known)
         return out
 
     def shared_categories(self, named: Rows, rows: Rows) -> Floats:

@@ -21,7 +21,8 @@ from tools.names import rank, tokens
 
 Floats = npt.NDArray[np.float32]
 WORD_ROLES: Final = ("category", "tag", "mood", "premise", "origin", "language")
-PREMISE_WEIGHT: Final = 0.6  # a word of a sentence says less than a tag does
+TAG_ROLES: Final = ("category", "tag", "mood")
+DERIVED_WEIGHT: Final = 0.6  # a word of a sentence, or a keyword found by machine, says less
 COMMON: Final = 150  # words more frequent than this (rank in MiniLM's vocabulary) say nothing
 TALK: Final = frozenset(
     "movie movies film films book books item like good great best really think know want watch "
@@ -62,13 +63,15 @@ class Words:
                 continue
             if facet.role in ("category", "mood", "tag"):
                 self.synonyms.update(facet.synonyms)
-            weight = PREMISE_WEIGHT if facet.kind == "text" else 1.0
+            told = facet.kind == "categories" and facet.filterable
+            weight = 1.0 if told else DERIVED_WEIGHT
             for row, held in enumerate(catalog.df[facet.name].to_list()):
                 for word in self._held(held):
                     rows.append(row)
                     columns.append(self.vocabulary.setdefault(word, len(self.vocabulary)))
                     values.append(weight)
         shape = (self.n, max(1, len(self.vocabulary)))
+        self.tags = _Tags(catalog)
         held_by = sp.csc_matrix((values, (rows, columns)), shape=shape, dtype=np.float32)
         held_by.data = np.minimum(held_by.data, 1.0)  # a word in two facets counts once
         self.matrix = held_by
@@ -100,6 +103,55 @@ class Words:
             lo, hi = self.matrix.indptr[column : column + 2]
             out[self.matrix.indices[lo:hi]] += weight * self.matrix.data[lo:hi]
         return out / total
+
+
+class _Tags:
+    """Whole tags found in a text: "con artists" is not every film with a con or an artist."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.n = len(catalog)
+        held_by: dict[str, dict[int, float]] = {}
+        for facet in catalog.domain.facets:
+            if facet.role not in TAG_ROLES or facet.kind != "categories":
+                continue
+            for row, held in enumerate(catalog.df[facet.name].to_list()):
+                for value in {phrase(str(v)) for v in held or ()}:
+                    rows = held_by.setdefault(value, {})
+                    rows[row] = max(rows.get(row, 0.0), 1.0 if facet.filterable else DERIVED_WEIGHT)
+            for surface, value in facet.synonyms.items():
+                if phrase(value) in held_by:
+                    held_by.setdefault(phrase(surface), held_by[phrase(value)])
+        self._tags = {
+            tag: (np.array(list(held), dtype=np.int64), np.array(list(held.values()), np.float32))
+            for tag, held in held_by.items()
+        }
+        self._longest = max((p.count(" ") + 1 for p in self._tags), default=0)
+
+    def match(self, text: str) -> Floats:
+        """Share (0..1, by rarity) of the tags that stand in ``text``. Shape ``(N,)``.
+
+        The longest tag at a place counts ("time travel", not also "travel").
+        """
+        out = np.zeros(self.n, dtype=np.float32)
+        words = phrase(text).split()
+        total, at = 0.0, 0
+        while at < len(words):
+            for size in range(min(self._longest, len(words) - at), 0, -1):
+                found = self._tags.get(" ".join(words[at : at + size]))
+                if found is not None and (size > 1 or words[at] not in TALK):
+                    rows, held = found
+                    weight = math.log(1 + self.n / len(rows))
+                    out[rows] += weight * held
+                    total += weight
+                    at += size - 1
+                    break
+            at += 1
+        return out / total if total else out
+
+
+def phrase(text: str) -> str:
+    """A text as the stems of its words, articles and all."""
+    return " ".join(stem(t.word) for t in tokens(text))
 
 
 class People:

@@ -8,7 +8,7 @@ slate, which is the ablation every evaluation prints beside it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Recommendation(NamedTuple):
 
     rows: tuple[int, ...]
     candidates: tuple[int, ...]
-    ordered_by: str
+    ordered_by: Literal["llm", "retrieval"]
     prior: Prior
     allowed_count: int
 

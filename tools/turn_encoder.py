@@ -83,7 +83,9 @@ def tokenize(tokenizer: Any, contexts: Sequence[str], texts: Sequence[str]) -> A
     )  # fmt: skip
 
 
-def save(folder: Path, heads: Heads, adapters: dict[str, torch.Tensor], config: dict[str, Any]) -> None:
+def save(
+    folder: Path, heads: Heads, adapters: dict[str, torch.Tensor], config: dict[str, Any]
+) -> None:
     """Write ``understander.safetensors`` (half precision) and ``config.json``.
 
     ``adapters``: "layer.0.query.a" ``(rank, 384)`` and "….b" ``(384, rank)``.
@@ -159,9 +161,7 @@ def merge(bert: Any, tensors: dict[str, torch.Tensor], scale: float) -> None:
                 getattr(layer.attention.self, name).weight += scale * (b @ a)
 
 
-def decode(
-    tags: np.ndarray, operators: np.ndarray, offsets: Sequence[Sequence[int]]
-) -> list[Span]:
+def decode(tags: np.ndarray, operators: np.ndarray, offsets: Sequence[Sequence[int]]) -> list[Span]:
     """BIO probabilities ``(T, 19)`` and operators ``(T, 11)`` to spans; "I" without "B" opens one."""
     spans: list[Span] = []
     best = tags.argmax(-1).tolist()
@@ -174,14 +174,16 @@ def decode(
         slot = label[2:]
         stop = start + 1
         while stop < len(best) and (
-            TAGS[best[stop]] == f"I-{slot}" or offsets[stop][0] == offsets[stop - 1][1]
-            and TAGS[best[stop]] != "O"
+            TAGS[best[stop]] == f"I-{slot}"
+            or (offsets[stop][0] == offsets[stop - 1][1] and TAGS[best[stop]] != "O")
         ):
             stop += 1
         mean = operators[start:stop].mean(0)
         score = float(min(tags[n, best[n]] for n in range(start, stop)))
         spans.append(
-            Span(offsets[start][0], offsets[stop - 1][1], slot, OPERATORS[int(mean.argmax())], score)
+            Span(
+                offsets[start][0], offsets[stop - 1][1], slot, OPERATORS[int(mean.argmax())], score
+            )
         )
         start = stop
     return spans

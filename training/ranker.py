@@ -42,14 +42,15 @@ RATE = 6e-3
 TAIL = 0.1  # share of the prior kept for items outside the list, for the decoder to find
 #: Weights of the request features, in their order: see ``training.requests``.
 REQUEST = {
-    "about_text": 14.0,
-    "about_words": 4.0,
-    "anchor_text": 7.0,
+    "about_text": 13.0,
+    "about_words": 1.5,
+    "about_tags": 2.0,
+    "anchor_text": 9.0,
     "anchor_talked": 0.6,
-    "anchor_category": 1.5,
-    "wish": 1.6,
-    "popularity": 0.35,
-    "ranker": 0.25,
+    "anchor_category": 2.0,
+    "wish": 2.2,
+    "popularity": 0.15,
+    "ranker": 0.8,
 }
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a pattern broken over lines is harder to read than a long one)
 """Surface patterns of user turns: our own wordings, by what they say.
 
 ``[T]`` title, ``[P]`` person, ``[C]`` category, ``[L]`` language or country, ``[S]`` scale
@@ -108,15 +109,52 @@ FRAGMENTS: Final[dict[str, list[str]]] = {
                    "ok [R] then", "put on [R]", "we'll have [R]", "i choose [R]"],
 }  # fmt: skip
 
-GREETINGS: Final[list[str]] = ["", "", "", "", "", "hi,", "hello!", "hey,", "ok", "so", "well", "hmm"]
+GREETINGS: Final[list[str]] = [
+    "",
+    "",
+    "",
+    "",
+    "",
+    "hi,",
+    "hello!",
+    "hey,",
+    "ok",
+    "so",
+    "well",
+    "hmm",
+]
 OPENERS: Final[list[str]] = [
     *GREETINGS, "please", "i want", "i'd like",
     "i am looking for", "looking for", "can you find me", "recommend me", "show me", "do you have",
     "maybe", "tonight i want", "we want", "could you suggest", "i need", "i feel like", "what about",
     "how about", "my partner wants", "give me", "any ideas for", "got", "i fancy",
 ]  # fmt: skip
-JOINERS: Final[list[str]] = [", ", " and ", ", but ", ". ", " ", " but ", ", also ", "; ", " though ", ". also "]
-CLOSERS: Final[list[str]] = ["", "", "", "", "", " please", " thanks", "?", ".", "!", " if possible", " for tonight"]
+JOINERS: Final[list[str]] = [
+    ", ",
+    " and ",
+    ", but ",
+    ". ",
+    " ",
+    " but ",
+    ", also ",
+    "; ",
+    " though ",
+    ". also ",
+]
+CLOSERS: Final[list[str]] = [
+    "",
+    "",
+    "",
+    "",
+    "",
+    " please",
+    " thanks",
+    "?",
+    ".",
+    "!",
+    " if possible",
+    " for tonight",
+]
 
 #: Whole turns by intent; a slot is followed by its operator where one is meant.
 WHOLE: Final[dict[str, list[str]]] = {

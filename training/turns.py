@@ -30,7 +30,9 @@ _LETTER: Final = {
 _SLOT: Final = re.compile(r"\[(nouns?|T|P|C|L|SC|S|A|R|F|N[<>=])(?::(\w+))?\]")
 
 
-_CLAUSE: Final = re.compile(r"i\b|i'|we\b|\[[TPS]\]|big |no|not|only|make|could|please|do |how|if|give|it |must|what|my ")
+_CLAUSE: Final = re.compile(
+    r"i\b|i'|we\b|\[[TPS]\]|big |no|not|only|make|could|please|do |how|if|give|it |must|what|my "
+)
 
 
 class Labelled(NamedTuple):
@@ -84,7 +86,9 @@ class Generator:
         self.more = [w for s in domain.scales for w in [*s.more, *s.less]]
         self.facets = [f.label for f in domain.facets if f.filterable]
         self.timed = any((f.unit or "").startswith("minute") for f in domain.facets)
-        self.fragments = {k: [p for p in v if in_test(p, 7) == test] or v[:1] for k, v in FRAGMENTS.items()}
+        self.fragments = {
+            k: [p for p in v if in_test(p, 7) == test] or v[:1] for k, v in FRAGMENTS.items()
+        }
         self.whole = {k: [p for p in v if in_test(p, 7) == test] or v[:1] for k, v in WHOLE.items()}
 
     def __iter__(self) -> Iterator[Example]:
@@ -105,15 +109,23 @@ class Generator:
             if self.rng.random() < 0.3:
                 parts.append(self._fragment())
             context = self.rng.choice(["shown", "shown", "none"])
-            return self._build(parts, context, "critique" if context == "shown" else "recommend", "")
+            return self._build(
+                parts, context, "critique" if context == "shown" else "recommend", ""
+            )
         return self._compose()
 
     def _compose(self) -> Example:
         rng = self.rng
-        parts = [self._fragment() for _ in range(rng.choices([1, 2, 3, 4], [0.45, 0.35, 0.15, 0.05])[0])]
-        context = rng.choices(["none", "shown", f"ask {rng.choice(self.facets)}"], [0.45, 0.35, 0.2])[0]
+        parts = [
+            self._fragment() for _ in range(rng.choices([1, 2, 3, 4], [0.45, 0.35, 0.15, 0.05])[0])
+        ]
+        context = rng.choices(
+            ["none", "shown", f"ask {rng.choice(self.facets)}"], [0.45, 0.35, 0.2]
+        )[0]
         intent = {"none": "recommend", "shown": "critique"}.get(context, "answer")
-        if context == "shown" and all(k.split()[0] == "title" and k.split()[1] in ("seen", "dislike") for k, _ in parts):
+        if context == "shown" and all(
+            k.split()[0] == "title" and k.split()[1] in ("seen", "dislike") for k, _ in parts
+        ):
             intent = "reject"
         key, pattern = parts[0]
         phrase = key.split()[1] in ("want", "similar", "min", "max") and not _CLAUSE.match(pattern)
@@ -128,7 +140,9 @@ class Generator:
     def _ref(self) -> Example:
         key = self.rng.choice([k for k in self.fragments if k.startswith("ref")])
         parts = [(key, self.rng.choice(self.fragments[key]))]
-        intent = {"ref accept": "accept", "ref similar": "critique", "ref like": "accept"}.get(key, "reject")
+        intent = {"ref accept": "accept", "ref similar": "critique", "ref like": "accept"}.get(
+            key, "reject"
+        )
         if key == "ref similar" and self.rng.random() < 0.7:
             parts.append(("scale want", self.rng.choice(self.fragments["scale want"])))
         return self._build(parts, "shown", intent, self.rng.choice(["", "", "ok", "hmm", "well"]))
@@ -147,7 +161,9 @@ class Generator:
             context = self.rng.choice(["shown", "none", "blocked"])
         return self._build([("want", pattern)], context, intent, "")
 
-    def _build(self, parts: list[tuple[str, str]], context: str, intent: str, opener: str) -> Example:
+    def _build(
+        self, parts: list[tuple[str, str]], context: str, intent: str, opener: str
+    ) -> Example:
         text, spans = opener, []
         for n, (key, pattern) in enumerate(parts):
             if n:
@@ -198,7 +214,10 @@ class Generator:
         if letter == "R":
             return rng.choice(_REFS)
         if letter == "A":
-            one, two = rng.choice(self.subjects or [self.noun]), rng.choice(self.subjects or [self.noun])
+            one, two = (
+                rng.choice(self.subjects or [self.noun]),
+                rng.choice(self.subjects or [self.noun]),
+            )
             return rng.choice([one, one, f"{one} and {two}", f"a {one} in {rng.choice(_PLACES)}",
                                f"{one} after {two}", f"{rng.choice(self.moods)} {one}",
                                f"a {rng.choice(_WHO)} who finds {one}"])  # fmt: skip
@@ -206,8 +225,13 @@ class Generator:
 
     def _number(self, letter: str) -> str:
         rng = self.rng
-        year, minutes = rng.randint(1940, 2023), rng.choice([80, 90, 95, 100, 110, 120, 130, 150, 180])
-        decade = rng.choice(["50s", "60s", "70s", "80s", "90s", "2000s", "nineties", "1980s", "eighties"])
+        year, minutes = (
+            rng.randint(1940, 2023),
+            rng.choice([80, 90, 95, 100, 110, 120, 130, 150, 180]),
+        )
+        decade = rng.choice(
+            ["50s", "60s", "70s", "80s", "90s", "2000s", "nineties", "1980s", "eighties"]
+        )
         length = rng.choice([f"{minutes} minutes", f"{minutes} min", "two hours", "an hour and a half", "2 hours", "three hours"])  # fmt: skip
         options = {
             "N>": [f"after {year}", f"newer than {year}", f"since {year}", f"{year} or later", f"from {year} on", f"post {year}"],
@@ -237,8 +261,34 @@ _REFS: Final = [
     "the first two", "this one", "the fourth one", "it", "number two", "the last two", "the middle one",
     "option 1", "#2", "the top one", "these", "both of them", "the other one",
 ]  # fmt: skip
-_PLACES: Final = ["paris", "space", "the desert", "a small town", "new york", "the sea", "wartime", "the future", "the jungle", "tokyo", "a prison"]
-_WHO: Final = ["teacher", "detective", "mother", "boy", "soldier", "cook", "ghost", "robot", "nurse", "thief", "widow", "farmer", "lawyer"]
+_PLACES: Final = [
+    "paris",
+    "space",
+    "the desert",
+    "a small town",
+    "new york",
+    "the sea",
+    "wartime",
+    "the future",
+    "the jungle",
+    "tokyo",
+    "a prison",
+]
+_WHO: Final = [
+    "teacher",
+    "detective",
+    "mother",
+    "boy",
+    "soldier",
+    "cook",
+    "ghost",
+    "robot",
+    "nurse",
+    "thief",
+    "widow",
+    "farmer",
+    "lawyer",
+]
 
 
 # ------------------------------------------------------------------------- corpora
@@ -281,7 +331,13 @@ def _moviebot(folder: Path, test: bool) -> Iterator[Example]:
         if in_test(text) != test:
             continue
         said = " ".join(v for s, v in acts["slots"] if s == "modifier").lower()
-        operator = "ask" if acts["intent"] == "INQUIRE" else "dislike" if _NEGATIVE.search(said) else "like"
+        operator = (
+            "ask"
+            if acts["intent"] == "INQUIRE"
+            else "dislike"
+            if _NEGATIVE.search(said)
+            else "like"
+        )
         spans = [_find(text, v, slots[s], operator) for s, v in acts["slots"] if s in slots]
         shown = acts["intent"] not in ("REVEAL", "HI", "UNK")
         yield Example(text, "shown" if shown else "none", intents[acts["intent"]],
@@ -325,7 +381,16 @@ def _sgd(folder: Path, test: bool) -> Iterator[Example]:
 def _small_talk(folder: Path, test: bool) -> Iterator[Example]:
     named = {"greeting": "greet", "goodbye": "bye", "thank_you": "thanks", "what_can_i_ask_you": "help",
              "are_you_a_bot": "help", "what_is_your_name": "help", "who_made_you": "help"}  # fmt: skip
-    skip = {"yes", "no", "maybe", "cancel", "repeat", "next_song", "play_music", "restaurant_suggestion"}
+    skip = {
+        "yes",
+        "no",
+        "maybe",
+        "cancel",
+        "repeat",
+        "next_song",
+        "play_music",
+        "restaurant_suggestion",
+    }
     for n, row in enumerate(_rows(folder / "clinc150.jsonl.gz")):
         intent = row["acts"]["intent"]
         if intent in skip or ("test" in row.get("split", "")) != test:

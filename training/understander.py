@@ -168,14 +168,20 @@ def main(
     for path in redial or []:
         human += list(read_redial(path, titles))
     console.print(f"{len(human)} labelled human turns, generated turns without end")
-    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=["query", "value"], lora_dropout=0.05)
+    config = LoraConfig(
+        r=RANK, lora_alpha=ALPHA, target_modules=["query", "value"], lora_dropout=0.05
+    )
     bert = get_peft_model(embedder.model, config)
     heads = Heads(embedder.model.config.hidden_size)
     trained = [p for p in bert.parameters() if p.requires_grad] + list(heads.parameters())
     optimiser = torch.optim.AdamW(trained, lr=rate, weight_decay=0.01)
     spent, steps = _resume(work, bert, heads, optimiser)
     bert.train()
-    stream = batches(mixed(Generator(films, test=False, seed=seed + steps), human, seed + steps), embedder.tokenizer, batch)
+    stream = batches(
+        mixed(Generator(films, test=False, seed=seed + steps), human, seed + steps),
+        embedder.tokenizer,
+        batch,
+    )
     began, last, running = time.monotonic(), time.monotonic(), 0.0
     while (share := (spent + time.monotonic() - began) / (60 * minutes)) < 1:
         for group in optimiser.param_groups:
@@ -187,13 +193,19 @@ def main(
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimiser.step()
         steps += 1
-        running += float(loss.detach())
+        running += 0.02 * (float(loss.detach()) - running)
         if time.monotonic() - last > 30:
-            console.print(f"step {steps}, {share:.0%}, loss {running / max(1, steps % 10_000):.3f}")
+            console.print(f"step {steps}, {share:.0%}, loss {running:.3f}")
             last = time.monotonic()
             _keep(work, bert, heads, optimiser, spent + last - began, steps)
     figures = _validate(bert, heads, embedder.tokenizer, films, corpora, seed)
-    meta = {"lora_rank": RANK, "lora_scale": ALPHA / RANK, "steps": steps, "seed": seed, "validation": figures}
+    meta = {
+        "lora_rank": RANK,
+        "lora_scale": ALPHA / RANK,
+        "steps": steps,
+        "seed": seed,
+        "validation": figures,
+    }
     save(out, heads, adapters_of(bert), meta)
     size = (out / "understander.safetensors").stat().st_size
     print(json.dumps({"steps": steps, "minutes": minutes, "bytes": size, **figures}))
@@ -232,7 +244,12 @@ def _names(path: Path | None) -> dict[str, str]:
 
 
 def _keep(
-    work: Path | None, bert: Any, heads: Heads, optimiser: torch.optim.Optimizer, spent: float, steps: int
+    work: Path | None,
+    bert: Any,
+    heads: Heads,
+    optimiser: torch.optim.Optimizer,
+    spent: float,
+    steps: int,
 ) -> None:
     if work is None:
         return

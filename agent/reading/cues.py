@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a pattern broken over lines is harder to read than a long one)
 """Operators and their scope: is this word wanted, excluded, loved, seen, or taken back?
 
 A cue ("no", "I loved", "something", "forget the") holds from where it stands to the
@@ -14,34 +15,92 @@ Operator = Literal[
 ]
 
 _ADV: Final = r"(?:(?:really|absolutely|truly|also|just|always|usually|mostly|quite|particularly|especially|kind of|sort of|kinda|totally|generally|normally|often|still|do|never really|only|recently|already|first|once|actually|personally|all|both|pretty much|definitely|have|had|did|tend to|used to|can|could|would)\s+)*"  # fmt: skip
-_WE: Final = r"(?:i|we|you|they|he|she|my \w+|our \w+|everyone|kids|and|but|who|that|really|also|which)"
+_WE: Final = (
+    r"(?:i|we|you|they|he|she|my \w+|our \w+|everyone|kids|and|but|who|that|really|also|which)"
+)
 
 #: Longest first where two may start at one place; each is matched on lower-case text.
 _CUES: Final[list[tuple[Operator, str]]] = [
-    ("retract", r"(?:no longer (?:need|want)s?|(?:it |they |that )?(?:doesn'?t|does not|don'?t|do not|needn'?t|need not)(?: (?:really|necessarily))? (?:have|need)(?: it)? to be|doesn'?t need to be|needn'?t be|don'?t need (?:it )?to be|no need (?:for it )?(?:to be|for)|(?:you can )?(?:forget|drop|ignore|scrap|lift|lose|undo|cancel|discard|relax)(?: about)?|(?:you can |please |can you |could you )?(?:remove|clear|delete|take (?:out|off|away)|get rid of)|never ?mind(?: about)?|without the restriction(?: to| of| on)?)\b"),  # fmt: skip
-    ("indifferent", r"(?:(?:i )?(?:don'?t|do not) (?:really )?(?:care|mind)(?: (?:about|which|what|who|when|where|how))?|(?:i'?m )?not (?:fussed|bothered|picky|fussy)(?: about)?|no preference(?: (?:for|on|about|as to))?|(?:it )?(?:doesn'?t|does not) matter(?: (?:about|which|what|who|when|where|how))?)\b"),  # fmt: skip
-    ("want", r"(?:i|we)(?:'d| would) (?:really )?(?:like|love|prefer|rather|enjoy)(?: to)?(?: (?:see|watch|have|get|find|try|read|buy|hear))?\b"),  # fmt: skip
+    (
+        "retract",
+        r"(?:no longer (?:need|want)s?|(?:it |they |that )?(?:doesn'?t|does not|don'?t|do not|needn'?t|need not)(?: (?:really|necessarily))? (?:have|need)(?: it)? to be|doesn'?t need to be|needn'?t be|don'?t need (?:it )?to be|no need (?:for it )?(?:to be|for)|(?:you can )?(?:forget|drop|ignore|scrap|lift|lose|undo|cancel|discard|relax)(?: about)?|(?:you can |please |can you |could you )?(?:remove|clear|delete|take (?:out|off|away)|get rid of)|never ?mind(?: about)?|without the restriction(?: to| of| on)?)\b",
+    ),
+    (
+        "indifferent",
+        r"(?:(?:i )?(?:don'?t|do not) (?:really )?(?:care|mind)(?: (?:about|which|what|who|when|where|how))?|(?:i'?m )?not (?:fussed|bothered|picky|fussy)(?: about)?|no preference(?: (?:for|on|about|as to))?|(?:it )?(?:doesn'?t|does not) matter(?: (?:about|which|what|who|when|where|how))?)\b",
+    ),
+    (
+        "want",
+        r"(?:i|we)(?:'d| would) (?:really )?(?:like|love|prefer|rather|enjoy)(?: to)?(?: (?:see|watch|have|get|find|try|read|buy|hear))?\b",
+    ),
     ("not", r"(?:would|'d) (?:rather|prefer) (?:to )?(?:not|avoid)(?: (?:see|watch|have))?\b"),
-    ("unseen", r"(?:haven'?t|have not|hasn'?t|didn'?t|did not|have never|'ve never|never|not yet|not) (?:yet |even |actually |really )?(?:seen|watched|saw|see|watch|heard of|heard|been able to see)\b"),  # fmt: skip
-    ("want", r"(?:want|wanted|wanna|like|love|going|plan|hope|need|hoping|planning|dying|meaning|time) to (?:see|watch|try|read|get|find)\b"),  # fmt: skip
-    ("want", r"(?:should|shall|could|can|might|will|'ll|may) (?:i|we) (?:see|watch|try|read|get)\b"),
-    ("dislike", rf"{_ADV}(?:(?:don'?t|dont|do not|didn'?t|didnt|did not|doesn'?t|does not|never|can'?t|cannot|couldn'?t|wasn'?t|not|isn'?t|aren'?t|am not|'m not)\s+(?:\w+ly\s+|quite\s+|even\s+|much\s+|really\s+|all that\s+|too\s+|that\s+|much of\s+)*(?:like|liked|love|loved|enjoy|enjoyed|care for|stand|bear|dig|appreciate|get into|into|interested in|keen on|a (?:big |huge |great |real )?fan of|the biggest fan of|big on|crazy about|fond of|find appeal in))\b"),  # fmt: skip
-    ("dislike", rf"{_ADV}(?:hate[ds]?|dislike[ds]?|loathe[ds]?|detest(?:ed|s)?|despise[ds]?|couldn'?t finish|(?:was|were|am|'m|got|get|are) (?:bored|annoyed|disappointed|put off) (?:by|with|of)|(?:have )?(?:no interest in|an aversion to|no patience for|no time for|had enough of|no tolerance for|no enthusiasm for)|(?:am |'m |i'm )?(?:sick|tired|sick and tired) of|lost interest in|seen enough|allergic to|turned off by|stay away from|steer clear of)\b"),  # fmt: skip
+    (
+        "unseen",
+        r"(?:haven'?t|have not|hasn'?t|didn'?t|did not|have never|'ve never|never|not yet|not) (?:yet |even |actually |really )?(?:seen|watched|saw|see|watch|heard of|heard|been able to see)\b",
+    ),
+    (
+        "want",
+        r"(?:want|wanted|wanna|like|love|going|plan|hope|need|hoping|planning|dying|meaning|time) to (?:see|watch|try|read|get|find)\b",
+    ),
+    (
+        "want",
+        r"(?:should|shall|could|can|might|will|'ll|may) (?:i|we) (?:see|watch|try|read|get)\b",
+    ),
+    (
+        "dislike",
+        rf"{_ADV}(?:(?:don'?t|dont|do not|didn'?t|didnt|did not|doesn'?t|does not|never|can'?t|cannot|couldn'?t|wasn'?t|not|isn'?t|aren'?t|am not|'m not)\s+(?:\w+ly\s+|quite\s+|even\s+|much\s+|really\s+|all that\s+|too\s+|that\s+|much of\s+)*(?:like|liked|love|loved|enjoy|enjoyed|care for|stand|bear|dig|appreciate|get into|into|interested in|keen on|a (?:big |huge |great |real )?fan of|the biggest fan of|big on|crazy about|fond of|find appeal in))\b",
+    ),
+    (
+        "dislike",
+        rf"{_ADV}(?:hate[ds]?|dislike[ds]?|loathe[ds]?|detest(?:ed|s)?|despise[ds]?|couldn'?t finish|(?:was|were|am|'m|got|get|are) (?:bored|annoyed|disappointed|put off) (?:by|with|of)|(?:have )?(?:no interest in|an aversion to|no patience for|no time for|had enough of|no tolerance for|no enthusiasm for)|(?:am |'m |i'm )?(?:sick|tired|sick and tired) of|lost interest in|seen enough|allergic to|turned off by|stay away from|steer clear of)\b",
+    ),
     ("like", rf"(?:{_WE}\s+){_ADV}(?:like|liked|likes)\b(?!\s+to\b)"),
     ("like", r"(?:what|which|if|because|since) (?:i|we|you) (?:really )?liked?\b"),
-    ("like", rf"{_ADV}(?:loved?|loves|enjoy(?:ed|s|ing)?|ador(?:e|ed|es)|appreciate[ds]?|(?:am|'m|i'm|was|are|were|im) (?:a )?(?:(?:big|huge|great|real|massive|total) )?(?:into|fans? of|keen on|fond of|obsessed with|crazy about|drawn to|enchanted by|fascinated by)|(?:big|huge|great|massive) fans? of|fans? of|into)\b(?!\s+to\b)"),  # fmt: skip
-    ("like", r"(?:my |our |all[- ]time )(?:(?:all[- ]time|absolute|personal|other|current) )*(?:favou?rites?|faves?)(?: \w+){0,3}?(?: (?:is|are|was|were|include|includes|would be|would have to be|has to be)|:)"),  # fmt: skip
-    ("like", r"(?:favou?rites?|faves?)\b(?:(?: \w+){0,2}? (?:is|are|was|were|include|includes|would be))?"),
-    ("seen", rf"{_ADV}(?:(?:i|we)(?:'ve| have)?\s+{_ADV}(?:seen|watched|rewatched|saw)|seen|watched|rewatched|saw|finished|know)\b"),  # fmt: skip
-    ("not", r"(?:anything|everything|whatever|(?:any|all|every) (?:genres?|kinds?|types?|films?|movies?|ones?)) (?:but(?! (?:not|with|also|it|i|nothing|no|more|less|make))|except(?: for)?|other than|besides|apart from|that(?:'s| is|s)? ?(?:not|isn'?t)|which isn'?t|aside from|not)\b"),  # fmt: skip
-    ("not", r"(?:except(?: for)?|excluding|exclude|other than|apart from|instead of|rather than|not including|besides|as long as (?:it'?s|it is|there(?:'s| is|'re| are)) (?:not|no)|that (?:aren'?t|isn'?t|are not|is not)|(?:isn'?t|aren'?t|ain'?t|wasn'?t|is not|are not|not (?:an?|the|any|as|quite|in the mood for)))\b"),  # fmt: skip
-    ("not", r"(?:(?:don'?t|dont|do not|didn'?t|doesn'?t|won'?t|not|never|no longer) (?:really |even |actually |particularly |want |feel like |wanna |need |in the mood for |(?:to )?(?:see|watch|show|give|include|suggest|recommend|have|be)(?: me)? |anything |any |looking for |be |too |so |interested in |up for |after )+)"),  # fmt: skip
-    ("not", r"(?:avoid(?:ing)?|skip(?:ping)?|no more|enough (?:of|with)|minus|sans|leave out|hold the|anything without|less of|not so much|keep out|cut out|no|not|non|without|nothing|none|never|neither|nor|zero)\b-?"),  # fmt: skip
-    ("similar", r"(?:(?:more |much |just |a lot |a bit |somewhat |something |anything |stuff |films? |movies? |things? |exactly )?(?:similar to|like|along the lines of|in the (?:style|vein|spirit|mould|mold) of|comparable to|reminiscent of|that reminds? me of|akin to|close to|resembling|such as|as good as|as in|à la|a la|ala)|based on|because (?:i|we) (?:liked|loved|enjoyed))\b"),  # fmt: skip
-    ("want", r"(?:give|show|find|get|recommend|suggest|bring|offer)(?: (?:me|us))?\b|(?:i|we|i'?m|we'?re|im)?(?: am| are)?\s?(?:want|need|fancy|crave|craving|prefer|looking for|searching for|in the mood for|after|feel like|up for|hoping for|interested in|thinking of|thinking)\b|(?:something|anything|some|maybe|perhaps|how about|what about|ideally|preferably|only|just|must be|has to be|needs to be|should be|make it|instead|any|want|needs?|let'?s (?:go|try|do|see)|go for|rather|keep)\b"),  # fmt: skip
+    (
+        "like",
+        rf"{_ADV}(?:loved?|loves|enjoy(?:ed|s|ing)?|ador(?:e|ed|es)|appreciate[ds]?|(?:am|'m|i'm|was|are|were|im) (?:a )?(?:(?:big|huge|great|real|massive|total) )?(?:into|fans? of|keen on|fond of|obsessed with|crazy about|drawn to|enchanted by|fascinated by)|(?:big|huge|great|massive) fans? of|fans? of|into)\b(?!\s+to\b)",
+    ),
+    (
+        "like",
+        r"(?:my |our |all[- ]time )(?:(?:all[- ]time|absolute|personal|other|current) )*(?:favou?rites?|faves?)(?: \w+){0,3}?(?: (?:is|are|was|were|include|includes|would be|would have to be|has to be)|:)",
+    ),
+    (
+        "like",
+        r"(?:favou?rites?|faves?)\b(?:(?: \w+){0,2}? (?:is|are|was|were|include|includes|would be))?",
+    ),
+    (
+        "seen",
+        rf"{_ADV}(?:(?:i|we)(?:'ve| have)?\s+{_ADV}(?:seen|watched|rewatched|saw)|seen|watched|rewatched|saw|finished|know)\b",
+    ),
+    (
+        "not",
+        r"(?:anything|everything|whatever|(?:any|all|every) (?:genres?|kinds?|types?|films?|movies?|ones?)) (?:but(?! (?:not|with|also|it|i|nothing|no|more|less|make))|except(?: for)?|other than|besides|apart from|that(?:'s| is|s)? ?(?:not|isn'?t)|which isn'?t|aside from|not)\b",
+    ),
+    (
+        "not",
+        r"(?:except(?: for)?|excluding|exclude|other than|apart from|instead of|rather than|not including|besides|as long as (?:it'?s|it is|there(?:'s| is|'re| are)) (?:not|no)|that (?:aren'?t|isn'?t|are not|is not)|(?:isn'?t|aren'?t|ain'?t|wasn'?t|is not|are not|not (?:an?|the|any|as|quite|in the mood for)))\b",
+    ),
+    (
+        "not",
+        r"(?:(?:don'?t|dont|do not|didn'?t|doesn'?t|won'?t|not|never|no longer) (?:really |even |actually |particularly |want |feel like |wanna |need |in the mood for |(?:to )?(?:see|watch|show|give|include|suggest|recommend|have|be)(?: me)? |anything |any |looking for |be |too |so |interested in |up for |after )+)",
+    ),
+    (
+        "not",
+        r"(?:avoid(?:ing)?|skip(?:ping)?|no more|enough (?:of|with)|minus|sans|leave out|hold the|anything without|less of|not so much|keep out|cut out|no|not|non|without|nothing|none|never|neither|nor|zero)\b-?",
+    ),
+    (
+        "similar",
+        r"(?:(?:more |much |just |a lot |a bit |somewhat |something |anything |stuff |films? |movies? |things? |exactly )?(?:similar to|like|along the lines of|in the (?:style|vein|spirit|mould|mold) of|comparable to|reminiscent of|that reminds? me of|akin to|close to|resembling|such as|as good as|as in|à la|a la|ala)|based on|because (?:i|we) (?:liked|loved|enjoyed))\b",
+    ),
+    (
+        "want",
+        r"(?:give|show|find|get|recommend|suggest|bring|offer)(?: (?:me|us))?\b|(?:i|we|i'?m|we'?re|im)?(?: am| are)?\s?(?:want|need|fancy|crave|craving|prefer|looking for|searching for|in the mood for|after|feel like|up for|hoping for|interested in|thinking of|thinking)\b|(?:something|anything|some|maybe|perhaps|how about|what about|ideally|preferably|only|just|must be|has to be|needs to be|should be|make it|instead|any|want|needs?|let'?s (?:go|try|do|see)|go for|rather|keep)\b",
+    ),
 ]
 _COMPILED: Final = [(op, re.compile(r"(?<![\w'])" + p)) for op, p in _CUES]
-_BREAK: Final = re.compile(r"[.!?\n;](?=\s|$)|\bbut\b|\bthough\b|\bhowever\b|\balthough\b|\(|\)|\s[-–—]\s")
+_BREAK: Final = re.compile(
+    r"[.!?\n;](?=\s|$)|\bbut\b|\bthough\b|\bhowever\b|\balthough\b|\(|\)|\s[-–—]\s"
+)
 _COMMA: Final = re.compile(r",")
 _LIST_ON: Final = re.compile(r"\b(?:or|nor)\b")
 
@@ -56,12 +115,24 @@ class Cue(NamedTuple):
 class Scopes:
     """The cues of one text, asked for the operator at any place. Read once, ask often."""
 
-    def __init__(self, low: str, shields: list[tuple[int, int]] | None = None) -> None:
-        """``low``: lower-case text. ``shields``: stretches (titles) in which no cue is read."""
+    def __init__(
+        self,
+        low: str,
+        shields: list[tuple[int, int]] | None = None,
+        sensed: list[tuple[int, int, Operator]] | None = None,
+        *,
+        cues: bool = True,
+    ) -> None:
+        """``low``: lower-case text. ``shields``: stretches (titles) in which no cue is read.
+
+        ``sensed``: stretches with the operator that holds where no cue does. ``cues`` False
+        reads none at all.
+        """
         self.low = low
+        self._sensed = sensed or []
         shields = shields or []
         found: list[Cue] = []
-        for operator, pattern in _COMPILED:
+        for operator, pattern in _COMPILED if cues else ():
             for m in pattern.finditer(low):
                 if any(m.start() < e and m.end() > s for s, e in shields):
                     continue
@@ -111,4 +182,6 @@ class Scopes:
 
     def operator(self, place: int) -> Operator:
         cue = self.at(place)
-        return cue.operator if cue else "none"
+        if cue is not None:
+            return cue.operator
+        return next((o for s, e, o in self._sensed if s <= place < e), "none")

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a pattern broken over lines is harder to read than a long one)
 """What the person wants to do with this turn, and how many items they asked for."""
 
 import re
@@ -5,12 +6,25 @@ from typing import Final
 
 from agent.state import Act, DialogueState
 
-_UNDO: Final = re.compile(r"^\W*(?:please )?(?:(?:can (?:you|we) |let'?s |could you )?(?:undo|go back|step back|take (?:that|it) back|rewind|revert)|scratch that|forget (?:what i|i) (?:just )?said|that was a mistake|never ?mind that|oops)\b")
-_RESET: Final = re.compile(r"\b(?:start (?:over|again|afresh|fresh|from scratch|anew)|begin again|new (?:chat|search|conversation)|(?:back to|from) the (?:start|beginning)|reset(?: everything)?|restart|clear (?:everything|all)|forget everything|from the (?:top|beginning)|wipe (?:everything|the slate)|let'?s begin again|scrap (?:all|everything))\b")
-_HELP: Final = re.compile(r"^\W*(?:help|\?+|what can (?:you|i) (?:do|ask|say)|what do you do|how does this work|how do (?:you|i) (?:work|use)|who are you|what are you|are you (?:a |an )?(?:bot|human|robot|ai|real)|what (?:is|'s) this|instructions|i need help\W*$|can you help me\W*$)", re.M)
-_THANKS: Final = re.compile(r"\b(?:thanks|thank you|thank u|thx|ty|cheers|much appreciated|appreciate (?:it|the|your)|thankyou|tysm)\b")
-_BYE: Final = re.compile(r"\b(?:bye|goodbye|good night|see (?:you|ya)|cya|farewell|that'?s all|i'?m done|have a (?:good|great|nice|lovely|wonderful) (?:one|day|night|evening|weekend|time)|take care|gotta go|so long|(?:talk|catch|see|speak) (?:to )?(?:you |ya )?(?:later|soon|around))\b")
-_GREET: Final = re.compile(r"^\W*(?:hi|hello|hey|hiya|howdy|yo|greetings|good (?:morning|afternoon|evening|day)|sup|what'?s up|hola|heya|hi there)\b")
+_UNDO: Final = re.compile(
+    r"^\W*(?:please )?(?:(?:can (?:you|we) |let'?s |could you )?(?:undo|go back|step back|take (?:that|it) back|rewind|revert)|scratch that|forget (?:what i|i) (?:just )?said|that was a mistake|never ?mind that|oops)\b"
+)
+_RESET: Final = re.compile(
+    r"\b(?:start (?:over|again|afresh|fresh|from scratch|anew)|begin again|new (?:chat|search|conversation)|(?:back to|from) the (?:start|beginning)|reset(?: everything)?|restart|clear (?:everything|all)|forget everything|from the (?:top|beginning)|wipe (?:everything|the slate)|let'?s begin again|scrap (?:all|everything))\b"
+)
+_HELP: Final = re.compile(
+    r"^\W*(?:help|\?+|what can (?:you|i) (?:do|ask|say)|what do you do|how does this work|how do (?:you|i) (?:work|use)|who are you|what are you|are you (?:a |an )?(?:bot|human|robot|ai|real)|what (?:is|'s) this|instructions|i need help\W*$|can you help me\W*$)",
+    re.M,
+)
+_THANKS: Final = re.compile(
+    r"\b(?:thanks|thank you|thank u|thx|ty|cheers|much appreciated|appreciate (?:it|the|your)|thankyou|tysm)\b"
+)
+_BYE: Final = re.compile(
+    r"\b(?:bye|goodbye|good night|see (?:you|ya)|cya|farewell|that'?s all|i'?m done|have a (?:good|great|nice|lovely|wonderful) (?:one|day|night|evening|weekend|time)|take care|gotta go|so long|(?:talk|catch|see|speak) (?:to )?(?:you |ya )?(?:later|soon|around))\b"
+)
+_GREET: Final = re.compile(
+    r"^\W*(?:hi|hello|hey|hiya|howdy|yo|greetings|good (?:morning|afternoon|evening|day)|sup|what'?s up|hola|heya|hi there)\b"
+)
 _ACCEPT: Final = re.compile(
     r"\b(?:i'?ll|i will|we'?ll|we will|i'?m going to|i am going to|gonna|i'?d go|i'?ll go|let'?s|lets|think i'?ll|guess i'?ll)\s+(?:definitely |probably |just |try and |have to |go and |then )*(?:watch|take|go (?:with|for)|try|pick|choose|see|give|check|have|buy|get|do|add|settle (?:on|for)|rent|stream|put)\b"
     r"|\b(?:going with|going for|settled? on|i choose|i pick|i'?ve decided|i'?m sold|sold!|(?:that|this|it|which) (?:sounds?|looks?|seems?) (?:really |pretty |very |quite |absolutely |so |right )*(?:good|great|perfect|fun|nice|interesting|amazing|awesome|lovely|cool|up my alley|like (?:a|just|what|the))|sounds? (?:good|great|perfect|fun|like a plan|interesting|awesome)|that works|that'?ll do|works for me|it is(?:,? then)?\W*$|good (?:choice|pick|idea)|great (?:choice|pick|idea|suggestion)|perfect\b|i'?m in\b|excited to (?:watch|see)|been (?:wanting|meaning|hoping) to (?:watch|see)|dive in\b|right up my (?:alley|street)|that'?s the one|i like (?:the sound of )?(?:that|this)(?: one)?\W*$|exactly what i)"
@@ -24,7 +38,9 @@ _MORE: Final = re.compile(
 _RECOMMEND: Final = re.compile(
     r"\b(?:recommend\w*|suggest\w*|looking for|(?:want|like|love|need) (?:to (?:see|watch|read|buy|find)|a|an|some|something|\w+ (?:film|movie))|in the mood|find me|show me|give me|what should i|what (?:can|do|could) i|something|anything|any ideas|i feel like|ideas for|help me (?:find|pick|choose)|surprise me|movie night|what (?:would|do) you|do you have|do you know|are there any)\b"
 )
-_YES: Final = re.compile(r"^\W*(?:yes|yeah|yep|yup|sure|ok|okay|fine|alright|all right|go ahead|please do|do (?:it|that)|of course|absolutely|why not|y|sounds good|good idea|that'?s (?:fine|ok|okay)|please|great|definitely|agreed|works)\b")
+_YES: Final = re.compile(
+    r"^\W*(?:yes|yeah|yep|yup|sure|ok|okay|fine|alright|all right|go ahead|please do|do (?:it|that)|of course|absolutely|why not|y|sounds good|good idea|that'?s (?:fine|ok|okay)|please|great|definitely|agreed|works)\b"
+)
 _NO: Final = re.compile(r"^\W*(?:no|nope|nah|not really|don'?t|keep)\b")
 _INDIFFERENT: Final = re.compile(
     r"\b(?:(?:i )?(?:don'?t|do not|dont) (?:really )?(?:care|mind|know)|no preferences?|any(?:thing|one)?(?: (?:is|would be|'s|goes|at all|works|will do|you like))*\W*$|anything(?: is)? (?:fine|ok|okay|goes|good|works)|any (?:\w+ )?(?:is|are|would be|will) (?:fine|ok|okay|good|do)|whatever(?: you (?:like|think|want))?|(?:doesn'?t|does not) matter|surprise me|up to you|you (?:choose|decide|pick)|either(?: one| way| is fine)?\W*$|not (?:sure|fussed|bothered|picky|particular|really)|no idea|not fussy|open to (?:anything|all|any)|both\W*$|all of (?:them|the above)|i'?m (?:easy|open|flexible)|nothing (?:in particular|specific)|makes no difference|no particular)\b|^\W*(?:any|either|idk|dunno|whatever|no)\W*$"

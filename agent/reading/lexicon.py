@@ -171,7 +171,16 @@ class Lexicon:
 
 
 _ROLE_WORDS: Final[dict[str, set[str]]] = {
-    "date": {"year", "years", "date", "decade", "era", "release date", "release year", "time period"},
+    "date": {
+        "year",
+        "years",
+        "date",
+        "decade",
+        "era",
+        "release date",
+        "release year",
+        "time period",
+    },
     "maker": {"director", "maker", "author", "brand", "creator", "filmmaker"},
     "people": {"actor", "actors", "actress", "cast", "star", "stars"},
     "category": {"genre", "genres", "type", "category", "kind", "sort"},

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a pattern broken over lines is harder to read than a long one)
 """Questions about items: facts, premises, reasons, comparisons, superlatives.
 
 What is asked for is found by the role of a facet ("who directed", "how long") or by its
@@ -26,7 +27,9 @@ _BY_ROLE: Final[list[tuple[str, str]]] = [
     ("tag", r"what(?:'s| is| are) the (?:themes?|topics?)"),
 ]  # fmt: skip
 _BY_ROLE_RE: Final = [(role, re.compile(r"\b(?:" + p + ")")) for role, p in _BY_ROLE]
-_WHY: Final = re.compile(r"\b(?:why|how come|what made you|what makes (?:you|that|it|this)|on what basis|what'?s the reason|for what reason)\b")
+_WHY: Final = re.compile(
+    r"\b(?:why|how come|what made you|what makes (?:you|that|it|this)|on what basis|what'?s the reason|for what reason)\b"
+)
 _WHY_NOT_ASKED: Final = re.compile(r"\b(?:that'?s why|reasons? why|is why|why not)\b")
 _COMPARE: Final = re.compile(
     r"\bcompar\w+|\bdifferen(?:ce|t)s? (?:between|are|from)|\bhow (?:do|does|is|are) .{1,60} (?:differ|different|compare)|"
@@ -60,7 +63,9 @@ class Asked(NamedTuple):
     said: str
 
 
-def read_question(text: str, low: str, lexicon: Lexicon, found: list[tuple[int, int, object]]) -> Asked | None:
+def read_question(
+    text: str, low: str, lexicon: Lexicon, found: list[tuple[int, int, object]]
+) -> Asked | None:
     """The question of a turn, or None. ``found``: values and scale words with their places."""
     asks = "?" in low or bool(re.match(r"\W*(?:(?:and|but|ok|okay|so|hmm|wait|well|oh|also|hey),? )*(?:who|what|when|where|which|why|how|is|are|was|were|does|did|has|tell me|compare|describe|do)\b", low))  # fmt: skip
     why = _WHY.search(low)
@@ -72,20 +77,34 @@ def read_question(text: str, low: str, lexicon: Lexicon, found: list[tuple[int, 
     m = _COMPARE.search(low)
     if m and (asks or m.group().startswith(("compar", "differen")) or "vs" in m.group()):
         return Asked("compare", None, None, m.group())
-    if not asks and not re.search(r"\b(?:tell me|want to know|wondering|curious|more (?:info|details)|describe)\b", low):
+    if not asks and not re.search(
+        r"\b(?:tell me|want to know|wondering|curious|more (?:info|details)|describe)\b", low
+    ):
         return None
     return _fact(text, low, lexicon, found)
 
 
-def _fact(text: str, low: str, lexicon: Lexicon, found: list[tuple[int, int, object]]) -> Asked | None:
+def _fact(
+    text: str, low: str, lexicon: Lexicon, found: list[tuple[int, int, object]]
+) -> Asked | None:
     requests = _REQUEST.search(low)
     for role, pattern in _BY_ROLE_RE:
         m = pattern.search(low)
         if not m:
             continue
-        if role in ("category",) and re.search(r"\b(?:what|which) (?:kind|type|sort) of (?:\w+ )?(?:\w+ )?(?:do|would|should|can|are you)", low):
+        if role in ("category",) and re.search(
+            r"\b(?:what|which) (?:kind|type|sort) of (?:\w+ )?(?:\w+ )?(?:do|would|should|can|are you)",
+            low,
+        ):
             continue
-        if role == "date" and m.group().startswith("when") and not re.search(r"\b(?:come|came|made|released|out|from|shot|filmed|published|produced|premiere)\b", low):
+        if (
+            role == "date"
+            and m.group().startswith("when")
+            and not re.search(
+                r"\b(?:come|came|made|released|out|from|shot|filmed|published|produced|premiere)\b",
+                low,
+            )
+        ):
             continue
         if role in ("audience", "language") and requests:
             continue
@@ -99,11 +118,20 @@ def _fact(text: str, low: str, lexicon: Lexicon, found: list[tuple[int, int, obj
     if requests:
         return None
     for facet in lexicon.facets.values():
-        words = "|".join(re.escape(w) for w in {facet.label.lower(), facet.plural.lower(), facet.name.lower()})
-        m = re.search(rf"\b(?:what(?:'s| is| are)|which|what|how many|how much|tell me) (?:the |its |are the |is the )?(?:{words})\b", low)
+        words = "|".join(
+            re.escape(w) for w in {facet.label.lower(), facet.plural.lower(), facet.name.lower()}
+        )
+        m = re.search(
+            rf"\b(?:what(?:'s| is| are)|which|what|how many|how much|tell me) (?:the |its |are the |is the )?(?:{words})\b",
+            low,
+        )
         if m:
             return Asked("fact", facet.name, None, m.group())
-        if facet.kind == "number" and _is_price(facet.unit, facet.name) and re.search(r"\bhow (?:much|expensive)\b|\bcosts?\b", low):
+        if (
+            facet.kind == "number"
+            and _is_price(facet.unit, facet.name)
+            and re.search(r"\bhow (?:much|expensive)\b|\bcosts?\b", low)
+        ):
             return Asked("fact", facet.name, None, "how much")
     how = _HOW.search(low)
     yes_no = _YES_NO.search(text) or _YES_NO.search(low)
@@ -121,7 +149,16 @@ def _fact(text: str, low: str, lexicon: Lexicon, found: list[tuple[int, int, obj
 
 
 def _is_price(unit: str | None, name: str) -> bool:
-    return (unit or "").lower() in {"$", "€", "£", "dollars", "euros", "pounds", "usd", "eur"} or "price" in name.lower()
+    return (unit or "").lower() in {
+        "$",
+        "€",
+        "£",
+        "dollars",
+        "euros",
+        "pounds",
+        "usd",
+        "eur",
+    } or "price" in name.lower()
 
 
 def _superlative(low: str, lexicon: Lexicon) -> Asked | None:
@@ -133,13 +170,21 @@ def _superlative(low: str, lexicon: Lexicon) -> Asked | None:
         if m:
             facets = lexicon.by_role(role, "number")
             if role == "amount":
-                facets = facets or [f for f in lexicon.facets.values() if f.kind == "number" and f.role != "date"]
-                priced = [f for f in lexicon.facets.values() if f.kind == "number" and _is_price(f.unit, f.name)]
+                facets = facets or [
+                    f for f in lexicon.facets.values() if f.kind == "number" and f.role != "date"
+                ]
+                priced = [
+                    f
+                    for f in lexicon.facets.values()
+                    if f.kind == "number" and _is_price(f.unit, f.name)
+                ]
                 if words in ("cheapest", "most expensive", "priciest", "dearest") and priced:
                     facets = priced
             if facets:
                 return Asked("superlative", facets[0].name, 1 if sign > 0 else -1, m.group())
-    for m in re.finditer(r"\b(?:the )?(most|least) ([\w-]+(?: [\w-]+)?)|\b(?:the )?([a-z]{3,}est)\b", low):
+    for m in re.finditer(
+        r"\b(?:the )?(most|least) ([\w-]+(?: [\w-]+)?)|\b(?:the )?([a-z]{3,}est)\b", low
+    ):
         entry = _scale_of(m, lexicon)
         if entry is not None:
             sign = entry.direction * (-1 if m.group(1) == "least" else 1)

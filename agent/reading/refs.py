@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a pattern broken over lines is harder to read than a long one)
 """What is being pointed at: "the second one", "the last two", "it", "these", "number 3".
 
 References go to the slate on screen; "it" goes to what was spoken of last.
@@ -36,7 +37,9 @@ _ALL: Final = re.compile(
     r"\b(?:all (?:of )?(?:these|those|them)|these(?: ones)?|those(?: ones)?|them(?: all)?|both(?: of (?:them|these|those))?|"
     r"any of (?:these|those|them)|none of (?:these|those|them)|either of (?:them|these|those)|the whole list|your (?:list|suggestions))\b"
 )
-_IT: Final = re.compile(r"\b(?:it|that one|this one|that film|that movie|this film|this movie|that|this)\b")
+_IT: Final = re.compile(
+    r"\b(?:it|that one|this one|that film|that movie|this film|this movie|that|this)\b"
+)
 
 
 class Ref(NamedTuple):

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a pattern broken over lines is harder to read than a long one)
 """Relative critique: "newer than that", "shorter than the second", "something older".
 
 A comparison with an item becomes a clause with that item's own number; a bare "newer"
@@ -14,7 +15,7 @@ from catalog.filters import Clause
 from tools.find_title import Link
 
 if TYPE_CHECKING:
-    from agent.reading.turn import Reading
+    from agent.reading.pieces import Reading
     from catalog.items import Facet
 
 _SIDES: Final[dict[str, dict[str, Literal[-1, 1]]]] = {
@@ -58,7 +59,9 @@ def read_relative(
     for s, e in numbers:
         dull[s:e] = "#" * (e - s)
     low = "".join(dull)
-    places = [(x.start, x.end, (x.value,)) for x in links if x.kind == "item"]
+    places: list[tuple[int, int, tuple[str, ...]]] = [
+        (x.start, x.end, (x.value,)) for x in links if x.kind == "item"
+    ]
     places += [(x.start, x.end, x.item_ids) for x in refs]
     out.anchor = _compared_with(low, places, it)
     _same(r, low, places, out)
@@ -67,15 +70,23 @@ def read_relative(
         if kind is None or facet.name not in r.lexicon.ranges:
             continue
         for words, side in _SIDES[kind].items():
-            for m in re.finditer(rf"\b(?:(?:much|a bit|a little|slightly|way|somewhat) )?{words}\b", low):
-                if re.match(r"\s+than\s+(?:the\s+year\s+)?(?:\d|an? hour|one hour|two|three|the\s+(?:19|20)?\d0)", low[m.end() :]):
+            for m in re.finditer(
+                rf"\b(?:(?:much|a bit|a little|slightly|way|somewhat) )?{words}\b", low
+            ):
+                if re.match(
+                    r"\s+than\s+(?:the\s+year\s+)?(?:\d|an? hour|one hour|two|three|the\s+(?:19|20)?\d0)",
+                    low[m.end() :],
+                ):
                     continue  # a number follows: numbers.py reads it
                 clause = _versus(r, facet, side, m.end(), low, places, it, low[m.start() : m.end()])
                 if clause is not None and not _taken(out, m.start(), m.end()):
                     out.clauses.append(clause)
                     out.spans.append((m.start(), m.end()))
         for words, side in _PLAIN[kind].items():
-            for m in re.finditer(rf"(?<![\w-])(?:{words})\b(?!\s+(?:york|zealand|orleans|testament|man\b|lady|age\b|to me|ones? i|here|enough|time|run|way|list))", low):
+            for m in re.finditer(
+                rf"(?<![\w-])(?:{words})\b(?!\s+(?:york|zealand|orleans|testament|man\b|lady|age\b|to me|ones? i|here|enough|time|run|way|list))",
+                low,
+            ):
                 if _taken(out, m.start(), m.end()) or _not_a_size(low, m):
                     continue
                 if any(s < m.end() and e > m.start() for s, e, _ in places):
@@ -125,7 +136,9 @@ def _kind(facet: "Facet") -> str | None:
     if (facet.unit or "").startswith("minute"):
         return "time"
     unit = (facet.unit or "").lower()
-    priced = unit in {"$", "€", "£", "dollars", "euros", "pounds", "usd", "eur"} or "price" in facet.name
+    priced = (
+        unit in {"$", "€", "£", "dollars", "euros", "pounds", "usd", "eur"} or "price" in facet.name
+    )
     return "price" if priced else None
 
 
@@ -138,9 +151,18 @@ def _not_a_size(low: str, m: re.Match[str]) -> bool:
     before, after = low[: m.start()].rstrip(), low[m.end() :]
     if before.endswith("#"):
         return True
-    if re.search(r"\b(?:how|as|so|years?|yrs?|year-|what's|anything|something's|all)$|\d$|-$", before):
-        return m.group() in ("new", "old", "long", "short") and not re.search(r"\b(?:anything|all)$", before)
-    return bool(re.match(r"[- ](?:as|ago|story short|day|week|shift|flight|time|fashioned|term|lived|enough|friend|\w+ ago|kid|boy|girl|son|daughter)\b", after))
+    if re.search(
+        r"\b(?:how|as|so|years?|yrs?|year-|what's|anything|something's|all)$|\d$|-$", before
+    ):
+        return m.group() in ("new", "old", "long", "short") and not re.search(
+            r"\b(?:anything|all)$", before
+        )
+    return bool(
+        re.match(
+            r"[- ](?:as|ago|story short|day|week|shift|flight|time|fashioned|term|lived|enough|friend|\w+ ago|kid|boy|girl|son|daughter)\b",
+            after,
+        )
+    )
 
 
 def _compared_with(
@@ -209,7 +231,11 @@ def _plain(
     m: re.Match[str],
 ) -> Clause | None:
     operator = scopes.operator(m.start())
-    too = bool(re.search(r"\b(?:too|not|so|no|nothing|overly)\s+(?:too |so |that |overly )?$", low[: m.start()]))
+    too = bool(
+        re.search(
+            r"\b(?:too|not|so|no|nothing|overly)\s+(?:too |so |that |overly )?$", low[: m.start()]
+        )
+    )
     if operator in ("retract", "indifferent", "seen", "unseen", "like", "dislike") and not too:
         return None
     if too or operator == "not":

@@ -48,11 +48,13 @@ def read_about(
     scopes: Scopes,
     nouns: frozenset[str],
     eager: bool,
+    subjects: list[tuple[int, int]] | None = None,
 ) -> str:
     """The words of a turn that describe a subject or feeling; "" when there are none.
 
     ``hard`` spans are used up; ``soft`` ones (moods, themes) stay in. ``eager``: the turn
-    is an answer or nothing else was read, so bare words count as a subject.
+    is an answer or nothing else was read, so bare words count as a subject. ``subjects``:
+    stretches that the encoder takes for one.
     """
     pieces: list[list[Token]] = [[]]
     for n, tok in enumerate(toks):
@@ -79,7 +81,8 @@ def read_about(
         cue_at = scopes.at(start)
         wanted = cue_at is not None and cue_at.operator in ("want", "like")
         introduced = bool(_INTRO.search(lead + low[start : words[-1].end]))
-        if eager or softly or introduced or wanted:
+        told = any(s < words[-1].end and e > start for s, e in subjects or ())
+        if eager or softly or introduced or wanted or told:
             kept.append(low[start : words[-1].end])
     text = " ".join(", ".join(kept).split())
     return " ".join(text.split(" ")[:MAX_WORDS])

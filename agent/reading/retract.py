@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a pattern broken over lines is harder to read than a long one)
 """Facets spoken of by name: "any year is fine", "forget the director", "I don't mind the genre"."""
 
 import re
@@ -8,10 +9,18 @@ from agent.reading.lexicon import Lexicon
 from agent.reading.values import Said
 from agent.state import DialogueState
 
-_FREE: Final = re.compile(r"\b(?:any|whatever|whichever|no matter (?:the|what|which)|all|every|no particular|no specific|open to (?:any|all)|not fussed about(?: the)?)\s+$")
-_FREE_AFTER: Final = re.compile(r"^\s*(?:really )?(?:doesn'?t|does not|don'?t|do not|isn'?t|is not)?\s*(?:matter|important|a (?:big )?(?:deal|issue)|(?:is|are|would be|will be)? ?(?:fine|ok|okay|open|flexible|optional|good|irrelevant))\b")
-_EVERYTHING: Final = re.compile(r"\b(?:all (?:my |the |of the |of my )?(?:filters?|constraints?|restrictions?|limits?|conditions?|criteria)|everything i said|the filters|my filters)\b")
-_SUBJECT: Final = re.compile(r"\b(?:the|that|this)\s+(?:\w+\s+){0,2}(?:thing|topic|subject|part|bit|stuff|idea|plot)\b")
+_FREE: Final = re.compile(
+    r"\b(?:any|whatever|whichever|no matter (?:the|what|which)|all|every|no particular|no specific|open to (?:any|all)|not fussed about(?: the)?)\s+$"
+)
+_FREE_AFTER: Final = re.compile(
+    r"^\s*(?:really )?(?:doesn'?t|does not|don'?t|do not|isn'?t|is not)?\s*(?:matter|important|a (?:big )?(?:deal|issue)|(?:is|are|would be|will be)? ?(?:fine|ok|okay|open|flexible|optional|good|irrelevant))\b"
+)
+_EVERYTHING: Final = re.compile(
+    r"\b(?:all (?:my |the |of the |of my )?(?:filters?|constraints?|restrictions?|limits?|conditions?|criteria)|everything i said|the filters|my filters)\b"
+)
+_SUBJECT: Final = re.compile(
+    r"\b(?:the|that|this)\s+(?:\w+\s+){0,2}(?:thing|topic|subject|part|bit|stuff|idea|plot)\b"
+)
 
 
 def read_facet_words(

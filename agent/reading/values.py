@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a pattern broken over lines is harder to read than a long one)
 """Categories, people and scale words with their operators -> clauses, wishes, retractions.
 
 Hard clauses rest on what is known of every item (categories, people, origin, language);
@@ -16,12 +17,22 @@ from agent.state import Wish
 from catalog.filters import Clause
 from tools.find_title import Link
 
-_LANGUAGE_CUE: Final = re.compile(r"(?:\bin|spoken|speaking|speak|dubbed|language|subtitles?)[\s-]*$")
-_LANGUAGE_AFTER: Final = re.compile(r"^[\s-]*(?:language|speaking|spoken|dubbed|subtitle[sd]?|audio|dialogue|with)\b")
+_LANGUAGE_CUE: Final = re.compile(
+    r"(?:\bin|spoken|speaking|speak|dubbed|language|subtitles?)[\s-]*$"
+)
+_LANGUAGE_AFTER: Final = re.compile(
+    r"^[\s-]*(?:language|speaking|spoken|dubbed|subtitle[sd]?|audio|dialogue|with)\b"
+)
 _INSIST: Final = re.compile(r"\b(?:must|(?<!not )(?<!n't )(?:has|have|needs?) to)\b[^.,;!?]{0,30}$")
-_DEGREE: Final = re.compile(r"\b(?P<d>more|less|too|not so|not as|not too|not that|not very|not overly|not particularly|isn'?t (?:too|so|that|very|as)|less of|a bit too|way too|overly|so)\s+(?:\w+ly\s+)?(?:a |an )?$")
-_BOTH: Final = re.compile(r"\b(?:both|as well as|mix(?:ed|ture)? (?:of|with)|cross between|combination of|blend of|combine[sd]?|at the same time|plus)\b")
-_FOREIGN: Final = re.compile(r"\b(?:foreign(?:[- ]language)?|international|world cinema|subtitled)\b")
+_DEGREE: Final = re.compile(
+    r"\b(?P<d>more|less|too|not so|not as|not too|not that|not very|not overly|not particularly|isn'?t (?:too|so|that|very|as)|less of|a bit too|way too|overly|so)\s+(?:\w+ly\s+)?(?:a |an )?$"
+)
+_BOTH: Final = re.compile(
+    r"\b(?:both|as well as|mix(?:ed|ture)? (?:of|with)|cross between|combination of|blend of|combine[sd]?|at the same time|plus)\b"
+)
+_FOREIGN: Final = re.compile(
+    r"\b(?:foreign(?:[- ]language)?|international|world cinema|subtitled)\b"
+)
 
 
 @dataclass
@@ -144,24 +155,36 @@ def _beside_category(
     own = [e for e in found[n].entries if isinstance(e, Value)]
     own = [e for e in own if lexicon.facets[e.facet].role == "category"]
     following = pick(found[n + 1], low, lexicon)
-    if not own or low[found[n].end : found[n + 1].start].strip() or isinstance(following, ScaleWord):
+    if (
+        not own
+        or low[found[n].end : found[n + 1].start].strip()
+        or isinstance(following, ScaleWord)
+    ):
         return entry
     return own[0] if following.facet == own[0].facet else entry
 
 
-def _only_told(
-    low: str, one: Found, operator: Operator, value: bool, lexicon: Lexicon
-) -> bool:
+def _only_told(low: str, one: Found, operator: Operator, value: bool, lexicon: Lexicon) -> bool:
     """Told of something seen ("the action was believable", "it was a horror film"), not asked for."""
     before, after = low[: one.start], low[one.end :]
-    if re.search(r"\b(?:it|that|this|which|he|she|they)(?:'s| is| was| were| are| has| had)\s+(?:\w+\s+){0,3}$", before):
+    if re.search(
+        r"\b(?:it|that|this|which|he|she|they)(?:'s| is| was| were| are| has| had)\s+(?:\w+\s+){0,3}$",
+        before,
+    ):
         if operator == "none" or operator == "seen":
             return True
     if not value or operator != "none" or len(low) < 60:
         return False
-    noun = re.match(r"^[\w\s/,-]{0,25}?\b(?:" + "|".join(map(re.escape, lexicon.nouns)) + r")\b", after)
-    asked = re.search(r"\b(?:an?|some|any|more|good|of|or|and|in|for|with|favou?rite)\s+(?:\w+\s+)?$|[,:]\s*$|^\W*$", before)
-    return not noun and not (asked and not re.search(r"\b(?:was|were|is|are|had|has)\b[^.,!?]*$", before + after[:25]))
+    noun = re.match(
+        r"^[\w\s/,-]{0,25}?\b(?:" + "|".join(map(re.escape, lexicon.nouns)) + r")\b", after
+    )
+    asked = re.search(
+        r"\b(?:an?|some|any|more|good|of|or|and|in|for|with|favou?rite)\s+(?:\w+\s+)?$|[,:]\s*$|^\W*$",
+        before,
+    )
+    return not noun and not (
+        asked and not re.search(r"\b(?:was|were|is|are|had|has)\b[^.,!?]*$", before + after[:25])
+    )
 
 
 def _degree_negates(low: str, start: int) -> bool:
@@ -170,15 +193,17 @@ def _degree_negates(low: str, start: int) -> bool:
 
 
 def _clause(
-    facet: str, op: Literal["any", "all", "none"], values: tuple[str, ...], hits: list[_Hit], turn: int
+    facet: str,
+    op: Literal["any", "all", "none"],
+    values: tuple[str, ...],
+    hits: list[_Hit],
+    turn: int,
 ) -> Clause:
     said = ", ".join(dict.fromkeys(h.said for h in hits))
     return Clause(field=facet, op=op, values=values, said=said, turn=turn)
 
 
-def _wanted(
-    facet: str, hits: list[_Hit], low: str, turn: int, *, together: bool = False
-) -> Clause:
+def _wanted(facet: str, hits: list[_Hit], low: str, turn: int, *, together: bool = False) -> Clause:
     """ "horror comedies" wants both at once, "horror or comedy" either.
 
     ``together``: of people, "and" means both of them.
@@ -192,12 +217,20 @@ def _wanted(
     if len(hits) == 1:
         return _clause(facet, "all", values, hits, turn)
     both = _BOTH.search(low[max(0, hits[0].start - 30) : hits[-1].end])
-    together = together and all(g in ("and", "&") for g in gaps) or all(g in ("", "with", "with some", "with a bit of", "with a") for g in gaps)
+    together = (together and all(g in ("and", "&") for g in gaps)) or all(
+        g in ("", "with", "with some", "with a bit of", "with a") for g in gaps
+    )
     return _clause(facet, "all" if both or together else "any", values, hits, turn)
 
 
 def _ban(
-    said: Said, banned: dict[str, list[_Hit]], hit: _Hit, entry: Value, role: str, lexicon: Lexicon, turn: int
+    said: Said,
+    banned: dict[str, list[_Hit]],
+    hit: _Hit,
+    entry: Value,
+    role: str,
+    lexicon: Lexicon,
+    turn: int,
 ) -> None:
     said.hard.append((hit.start, hit.end))
     if role == "mood":
@@ -221,7 +254,13 @@ def _mood_wish(
 
 
 def _wish(
-    said: Said, one: Found, entry: ScaleWord, operator: Operator, low: str, turn: int, anchor: str | None
+    said: Said,
+    one: Found,
+    entry: ScaleWord,
+    operator: Operator,
+    low: str,
+    turn: int,
+    anchor: str | None,
 ) -> None:
     span = (one.start, one.end)
     if operator in ("retract", "indifferent"):
@@ -287,6 +326,4 @@ def _foreign(said: Said, low: str, scopes: Scopes, lexicon: Lexicon, turn: int) 
         said.retract.append(facets[0].name)
         return
     op: Literal["any", "none"] = "any" if operator in ("not", "dislike") else "none"
-    said.add.append(
-        Clause(field=facets[0].name, op=op, values=(home,), said=m.group(), turn=turn)
-    )
+    said.add.append(Clause(field=facets[0].name, op=op, values=(home,), said=m.group(), turn=turn))

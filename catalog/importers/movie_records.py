@@ -34,11 +34,11 @@ def to_item(film: Record, written: Record | None, mentions: int) -> Record:
     overview = "" if film.get("overview_suspect") else film.get("overview") or ""
     item: Record = {
         "id": film["id"],
-        "title": film.get("title"),
+        "title": clean_title(film["title"]) if film.get("title") else None,
         "year": film.get("year"),
         "genres": movie_words.genres(raw),
         "directors": people(film.get("directors", [])),
-        "cast": people(film.get("cast", []))[:MAX_CAST],
+        "cast": cast(film, raw),
         **origin(film, overview),
         "themes": movie_words.themes(raw),
         "link": film.get("wikipedia"),
@@ -57,12 +57,14 @@ def add_layer(item: Record, written: Record) -> None:
     """Lay an editorial record over an item's facts; note which fields rest on it."""
     override = set(written.get("override", ()))
     added = item["editorial"]
+    fact_title = item["title"]
     for name in ("title", "year"):
         if item[name] is None or name in override:
             item[name] = written[name]
             added.append(name)
-    if redial.plain(written["title"]) != redial.plain(item["title"]):
-        item["original_title"] = written["title"]
+    other = fact_title if "title" in override else written["title"]
+    if other and redial.plain(other) != redial.plain(item["title"]):
+        item["original_title"] = other
     elif written.get("original_title"):
         item["original_title"] = written["original_title"]
     for name in ("premise", "moods", "runtime", "age"):
@@ -91,13 +93,35 @@ def add_layer(item: Record, written: Record) -> None:
         added.append("scales")
 
 
+def clean_title(title: str) -> str:
+    """A title without the marks its web page left: styles, footnotes, a trailing article."""
+    title = re.sub(r"\.mw-parser-output.*\}", "", title.replace("\xa0", " ").replace("’", "'"))
+    title = re.sub(r"\s*(\[\w+\]|\((TV special|Canadian theatrical release)\))$", "", title)
+    title = re.sub(r"^(.*), (The|A|An)$", r"\2 \1", title.replace("33+1⁄3", "33⅓"))
+    return " ".join(title.split())
+
+
+def lower(name: str) -> bool:
+    """Does it start like ordinary words ("the life of"), not like a name?"""
+    return name[:1].islower() and "." not in name
+
+
+def cast(film: Record, genres: list[str]) -> list[str]:
+    """Leading actors; nothing for a documentary whose list is words of its description."""
+    names: list[str] = film.get("cast", [])
+    if "Documentary" in movie_words.genres(genres) and any(lower(name) for name in names):
+        return []
+    return people(names)[:MAX_CAST]
+
+
 def people(names: list[str]) -> list[str]:
     """Names without blanks, footnotes and doubles ("Robert Downey, Jr." = "Robert Downey Jr.")."""
     found: dict[str, str] = {}
     for name in names:
         clean = " ".join(re.sub(r"\(.*?\)|\[.*?\]", "", name).split()).strip(" ,;:")
-        clean = clean.replace(", Jr.", " Jr.").replace(", Sr.", " Sr.")
-        if len(clean) > 1 and not NOT_A_NAME.search(clean):
+        clean = clean.replace(", Jr.", " Jr.").replace(", Sr.", " Sr.").removeprefix("and ")
+        clean = re.sub(r"(?<=[a-z]{3})\.$", "", clean)  # the end of a sentence
+        if len(clean) > 1 and not NOT_A_NAME.search(clean) and not lower(clean):
             found.setdefault(redial.plain(clean), clean)
     return list(found.values())
 
@@ -157,5 +181,3 @@ def stand_in(item: Record) -> str:
     words = [*item["language"][:1], *item["genres"][:2], "film"]
     place = f" from {item['country'][0]}" if item["country"] else ""
     return f"{item['title']}. {' '.join(words)}{place}."
-
-

@@ -3,9 +3,8 @@
 Reads the prepared open sources and writes a *source folder* for ``catalog.build``:
 ``items.jsonl`` (facts, plus an ``overview`` column that the build uses for vectors and
 keywords and never stores), ``related.csv``, ``dialogues.npz``, and copies of
-``domain.yaml``, ``editorial.jsonl`` and ``NOTICE.md``. Facts win over the editorial
-layer except where that record lists the field under ``override``; what the layer adds is
-named in the item's ``editorial`` list.
+``domain.yaml``, ``editorial.jsonl`` and ``NOTICE.md``. How one record comes about is in
+``movie_records.py``.
 
     python -m catalog.importers.movies --source DIR --redial DIR \\
         --editorial catalog/data/movies/editorial.jsonl --out SOURCE
@@ -22,12 +21,10 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import math
-import re
 import shutil
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -37,8 +34,8 @@ from catalog.embed import Embedder
 from catalog.errors import BuildError
 from catalog.folder import pack_vectors
 from catalog.importers import movie_words, redial
+from catalog.importers.movie_records import Record, to_item
 
-Record = dict[str, Any]
 EARLY = 900  # notable films before 1960
 FOREIGN = 1500  # notable films from outside the US without plot or cast in the sources
 

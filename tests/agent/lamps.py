@@ -17,7 +17,16 @@ FACETS = [
           filterable=False),
 ]  # fmt: skip
 ROWS = [
-    ("l1", "Aurora", ["Desk"], ["Ada Holm"], 40.0, 2019, ["reading"], "A lean arm with a warm head."),
+    (
+        "l1",
+        "Aurora",
+        ["Desk"],
+        ["Ada Holm"],
+        40.0,
+        2019,
+        ["reading"],
+        "A lean arm with a warm head.",
+    ),
     ("l2", "Borealis", ["Desk"], ["Ada Holm"], 60.0, 2021, ["reading"], None),
     ("l3", "Comet", ["Floor"], ["Ben Ruiz"], 120.0, 2015, ["ambience"], None),
     ("l4", "Dusk", ["Floor"], ["Ben Ruiz"], 90.0, 2022, ["ambience", "reading"], None),
@@ -52,6 +61,8 @@ def lamps() -> Catalog:
         df=df,
         domain=domain,
         vectors=vectors,
+        about_rows=np.array([0, 4]),
+        about_vectors=vectors[[0, 4]],
         codes=np.array([[k // 4, k // 2, k] for k in range(8)], dtype=np.uint8),
         codebooks=rng.normal(size=(3, 256, 384)).astype(np.float32),
         scales={"warmth": np.linspace(0, 4, 8).astype(np.float32)},

@@ -46,7 +46,7 @@ class ByPopularity(Recommender):
         ids = tuple(CATALOG.ids[r] for r in order)
         return Chosen(ids[:n], ids, len(ids), 0, "retrieval")
 
-    def about_vectors(self, beliefs: Beliefs) -> dict[str, Any]:
+    def about_scores(self, beliefs: Beliefs) -> dict[str, Any]:
         return {}
 
 
@@ -147,9 +147,7 @@ def test_threads_are_isolated(tmp_path: Path) -> None:
     def chat(k: int) -> bool:
         turn = say(a, f"t{k}", f"a {kinds[k % 4]} lamp")
         items = [CATALOG.item(str(u.item_id)) for u in turn.units if u.item_id]
-        return bool(items) and all(
-            i.values["kind"] == (kinds[k % 4].capitalize(),) for i in items
-        )
+        return bool(items) and all(i.values["kind"] == (kinds[k % 4].capitalize(),) for i in items)
 
     with ThreadPoolExecutor(16) as pool:
         assert all(pool.map(chat, range(32)))

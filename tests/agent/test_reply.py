@@ -180,7 +180,7 @@ def test_superlatives_are_computed() -> None:
     state, update = state_with("l1", "l2", "l6", intent="compare", question=question)
     plan = decide(state, update, CATALOG)
     assert plan.act == "compare"
-    assert [e.text for e in plan.answers][0] == "Aurora"
+    assert plan.answers[0].text == "Aurora"
     assert plan.answers[2].text == "40 €"
 
 
@@ -227,6 +227,6 @@ def test_an_item_offers_only_the_fields_it_has() -> None:
 
 def test_similarity_is_measured_not_assumed() -> None:
     held = Beliefs(about=(About(text="zzz"),))
-    vector = np.array(CATALOG.vectors[0])
-    assert ties(CATALOG, CATALOG.item("l1"), held, {"zzz": vector})[0].name == "about"
-    assert ties(CATALOG, CATALOG.item("l1"), held, {"zzz": -vector})[0].name == "popular"
+    scores = CATALOG.about(np.array(CATALOG.vectors[0]))
+    assert ties(CATALOG, CATALOG.item("l1"), held, {"zzz": scores})[0].name == "about"
+    assert ties(CATALOG, CATALOG.item("l1"), held, {"zzz": -scores})[0].name == "popular"

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a pattern broken over lines is harder to read than a long one)
 """Turns of our own writing with what they say, for ``test_understand``.
 
 One row: text, intent, and what must be read, as short strings.
@@ -11,7 +12,13 @@ Absent ``add``, ``wish``, ``m``, ``retract`` mean that nothing of the kind may b
 
 from typing import Any
 
-SLATE = (("Arrival", 2016), ("Inception", 2010), ("Get Out", 2017), ("Titanic", 1997), ("Amélie", 2001))
+SLATE = (
+    ("Arrival", 2016),
+    ("Inception", 2010),
+    ("Get Out", 2017),
+    ("Titanic", 1997),
+    ("Amélie", 2001),
+)
 
 TURNS: list[tuple[str, str, dict[str, Any]]] = [
     # ---------------------------------------------------------------- requests

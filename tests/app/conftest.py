@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-START_LIMIT_S = 120  # only a limit for a server that never starts; nothing is measured here
+START_LIMIT_S = 240  # only a limit for a server that never starts; nothing is measured here
 # Root needs --no-sandbox; the others keep the browser itself from asking hosts of its own.
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",

@@ -8,8 +8,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.app.conftest import Server
 
-pytestmark = pytest.mark.browser
-REPLY_LIMIT_MS = 30_000  # only a limit for a reply that never comes
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+REPLY_LIMIT_MS = 60_000  # only a limit for a reply that never comes
 
 
 @pytest.fixture

@@ -107,21 +107,14 @@ def test_beliefs_carry_words_turn_and_the_place_to_remove(catalog: Catalog) -> N
         assert text in html
 
 
-def test_nothing_written_by_others_becomes_markup(catalog: Catalog) -> None:
-    df = catalog.df.with_columns(
-        title=pl.when(pl.col("id") == "l1").then(pl.lit(NASTY)).otherwise(pl.col("title")),
-        kind=pl.when(pl.col("id") == "l1").then(pl.lit([NASTY])).otherwise(pl.col("kind")),
-        maker=pl.when(pl.col("id") == "l1").then(pl.lit([NASTY])).otherwise(pl.col("maker")),
+def test_nothing_written_by_others_becomes_markup() -> None:
+    first = pl.col("id") == "l1"
+    nasty = lamps()
+    nasty.df = nasty.df.with_columns(
+        title=pl.when(first).then(pl.lit(NASTY)).otherwise(pl.col("title")),
+        kind=pl.when(first).then(pl.lit([NASTY])).otherwise(pl.col("kind")),
+        maker=pl.when(first).then(pl.lit([NASTY])).otherwise(pl.col("maker")),
         link=pl.lit('https://example.org/"onmouseover="alert(1)'),
-    )
-    nasty = Catalog(
-        df=df,
-        domain=catalog.domain,
-        vectors=catalog.vectors,
-        codes=catalog.codes,
-        codebooks=catalog.codebooks,
-        scales=catalog.scales,
-        related=catalog.related,
     )
     slate = Slate(item_ids=("l1",), reasons=(Unit(text=NASTY, item_id="l1"),))
     said = Mention(item_id="l1", said=NASTY, attitude="like", turn=0)

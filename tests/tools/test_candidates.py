@@ -101,7 +101,7 @@ def test_words_of_a_premise_and_wishes_are_heard(board: Candidates) -> None:
     assert told.top[0] == 31
     assert told.why(31)["about_words"] > 0.3
     wished = board.features.wish((Wanted("size", -1, 20),))
-    assert wished[19] > 0 > wished[21] and wished[0] == pytest.approx(1.0)
+    assert wished[19] > 0 > wished[21] and wished[0] == pytest.approx(1.5)
 
 
 def test_a_person_named_in_the_text_counts(board: Candidates) -> None:

@@ -54,7 +54,7 @@ class Persons:
         mentions: list[Mention] = []
         wishes: list[Wish] = []
         about: list[About] = []
-        vectors: dict[str, np.ndarray] = {}
+        scores: dict[str, np.ndarray] = {}
         row = self.catalog.row(item.id)
         for kind in kinds:
             if kind == "clause" and (clause := self._clause(item)):
@@ -71,12 +71,12 @@ class Persons:
                 text = self._words(item)
                 about.append(About(text=text))
                 if rng.random() < 0.5:
-                    vectors[text] = self.catalog.vectors[row]
+                    scores[text] = self.catalog.about(self.catalog.vectors[row])
         beliefs = Beliefs(
             clauses=tuple(clauses), mentions=tuple(mentions), wishes=tuple(wishes),
             about=tuple(about),
         )  # fmt: skip
-        return beliefs, vectors
+        return beliefs, scores
 
     def _clause(self, item: Item) -> Clause | None:
         facets = [

@@ -1,0 +1,137 @@
+"""People of a catalogue in text: full names, surnames of those who are talked about.
+
+A person's weight is how much the items they made or appear in are talked about. A bare
+surname counts when it is rare as a word ("Villeneuve") or stands where names stand
+("by Hill", "a Stone film"); who of several people is meant is the one of most weight.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tools.names import Token, rank, words_of
+
+if TYPE_CHECKING:
+    from catalog.items import Catalog
+
+_CUES: Final = frozenset(
+    "by with starring stars featuring from director directed actor actress star without "
+    "no not anything any".split()
+)
+_MAKES: Final = frozenset({"directed", "director", "directs", "by", "made", "filmmaker"})
+_PLAYS: Final = frozenset(
+    {"starring", "stars", "actor", "actress", "with", "featuring", "acting", "plays"}
+)
+_PARTICLES: Final = frozenset({"del", "de", "van", "von", "la", "di", "le"})
+_KNOWN: Final = 3.0  # least weight of a person who may be called by surname alone
+_MAX_WORDS: Final = 4
+
+
+class Person(NamedTuple):
+    """Tokens ``first .. first+length`` name ``name`` of ``facet``; ``score`` in 0..1."""
+
+    first: int
+    length: int
+    name: str
+    facet: str
+    score: float
+
+
+class People:
+    """The people of a catalogue, by every facet of kind "people"."""
+
+    def __init__(
+        self, catalog: "Catalog", popularity: npt.NDArray[np.float64], nouns: frozenset[str]
+    ) -> None:
+        """``popularity``: ``(N,)`` log1p of mention counts. ``nouns``: "film", "films"..."""
+        facets = catalog.domain.facets
+        self.columns: dict[str, list[Any]] = {
+            f.name: catalog.df[f.name].to_list() for f in facets if f.kind == "people"
+        }
+        makers = [f.name for f in facets if f.kind == "people" and f.role == "maker"]
+        others = [f for f in self.columns if f not in makers]
+        self._maker = makers[0] if makers else ""
+        self._player = others[0] if others else ""
+        self._nouns = nouns
+        self._weight: dict[tuple[str, str], float] = defaultdict(float)
+        for facet, column in self.columns.items():
+            for row, names in enumerate(column):
+                for place, name in enumerate(names or ()):
+                    if " " in name or rank(name.lower()) >= 1_000:  # "and": a slip of the source
+                        share = (0.3 + float(popularity[row])) / (1 + place / 4)
+                        self._weight[facet, name] += share
+        self.index = self._build()
+
+    def _build(self) -> dict[str, dict[str, str]]:
+        """Folded name or surname -> {facet: person}; those of most weight come first."""
+        index: dict[str, dict[str, str]] = defaultdict(dict)
+        ordered = sorted(self._weight.items(), key=lambda kv: -kv[1])
+        split = {name: words_of(name) for _, name in self._weight}
+        for (facet, name), _ in ordered:
+            words = split[name]
+            long = [w for w in words if len(w) > 1]
+            if len(words) > 1:
+                index[" ".join(words)].setdefault(facet, name)
+            if len(long) > 1:  # "Samuel Jackson" for Samuel L. Jackson
+                index[f"{long[0]} {long[-1]}"].setdefault(facet, name)
+        for (facet, name), weight in ordered:
+            words = split[name]
+            if not words:
+                continue
+            junior = len(words) > 1 and words[-1] in {"jr", "sr", "3"}
+            if weight >= _KNOWN or len(words) == 1:
+                index[words[-2] if junior else words[-1]].setdefault(facet, name)
+            if len(words) > 2 and words[-2] in _PARTICLES:
+                index[" ".join(words[-2:])].setdefault(facet, name)
+        return dict(index)
+
+    def share(self, a: int, b: int) -> bool:
+        """Have rows ``a`` and ``b`` a person in common?"""
+        return any(set(c[a] or ()) & set(c[b] or ()) for c in self.columns.values())
+
+    def find(self, toks: Sequence[Token], repaired: dict[int, str]) -> Iterator[Person]:
+        """Every run of words that is a name, longest at each place, however unlikely."""
+        words = [t.word for t in toks]
+        for i in range(len(words)):
+            for n in range(min(_MAX_WORDS, len(words) - i), 0, -1):
+                run = [repaired.get(k, words[k]) for k in range(i, i + n)]
+                who = self.index.get(" ".join(run))
+                if who:
+                    score = self._score(toks, i, n, who) - 0.1 * (run != words[i : i + n])
+                    facet, name = self._which(toks, i, n, who)
+                    yield Person(i, n, name, facet, score)
+                    break
+
+    def _score(self, toks: Sequence[Token], i: int, n: int, who: dict[str, str]) -> float:
+        mixed = any(t.capital for t in toks[1:]) and not all(t.capital for t in toks)
+        capital = toks[i].capital
+        before = toks[i - 1].word if i else ""
+        after = toks[i + n].word if i + n < len(toks) else ""
+        cue = before in _CUES or after in self._nouns or before in self._nouns
+        weight = max(self._weight[f, name] for f, name in who.items())
+        ranks = [rank(t.word) for t in toks[i : i + n]]
+        if n > 1:
+            if max(ranks) >= 3_000:
+                return 0.95 if capital or min(ranks) > 1_000 else 0.8
+            return 0.9 if capital or (cue and weight > 2) else 0.3  # "will smith", "james brown"
+        if len(toks[i].word) < 3 or weight < _KNOWN:
+            return 0.0
+        if ranks[0] > 9_000:
+            return 0.85 if cue or weight > 8 else 0.55
+        if capital and i and (cue or weight > 12):
+            return 0.75 if ranks[0] > 1_500 or cue else 0.3
+        return 0.6 if cue and not mixed and ranks[0] > 4_000 else 0.2
+
+    def _which(self, toks: Sequence[Token], i: int, n: int, who: dict[str, str]) -> tuple[str, str]:
+        """A person may direct and act: the words around decide, else where they weigh most."""
+        near = {t.word for t in toks[max(0, i - 3) : i]} | {t.word for t in toks[i + n : i + n + 2]}
+        if near & _MAKES and self._maker in who:
+            return self._maker, who[self._maker]
+        if near & _PLAYS and self._player in who:
+            return self._player, who[self._player]
+        bias = {self._maker: 1.5 if n == 1 else 1.0}  # bare surnames are mostly makers
+        best = max(who, key=lambda f: self._weight[f, who[f]] * bias.get(f, 1.0))
+        return best, who[best]
