@@ -54,7 +54,7 @@ def record(turn: Turn, state: DialogueState, agent: Agent) -> dict[str, Any]:
 
 def play(agent: Agent, thread: str, lines: list[str]) -> None:
     for line in lines:
-        done = [e for e in agent.turn(thread, line) if e.kind == "done"][0]
+        done = next(e for e in agent.turn(thread, line) if e.kind == "done")
         assert done.turn is not None
         print(json.dumps(record(done.turn, agent.state(thread), agent), ensure_ascii=False))
         sys.stdout.flush()

@@ -148,7 +148,7 @@ def best_question(
         bits, options = _entropy(facet, values)
         column = catalog.df[facet.name].gather(everything)
         held = column.list.len() > 0 if column.dtype == pl.List else column.is_not_null()
-        bits *= held.fill_null(False).sum() / max(len(held), 1)
+        bits *= int(held.fill_null(False).sum()) / max(len(held), 1)
         if bits > best[1]:
             best = (facet, bits, options)
     return best

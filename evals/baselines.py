@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tools.features import Features, Floats, Query, Ready
+from tools.feature_index import Features
+from tools.features import Floats, Query, Ready
 
 BASELINES = ("popularity", "co-mention", "MiniLM", "neighbours", "sum")
 _FEATURE = {

@@ -84,7 +84,9 @@ class Page:
                         placeholder=f"Which {domain.noun_one} shall it be?",
                         layout="bubble",
                     )
-                    with gr.Row(elem_id="openers") as openers:
+                    # Openers and input line wait for ``open``: a message sent before the browser's
+                    # conversation is known would land in another one.
+                    with gr.Row(elem_id="openers", visible=False) as openers:
                         buttons = [gr.Button(o, size="sm") for o in domain.openers[:4]]
                     text = gr.Textbox(
                         elem_id="say",
@@ -92,7 +94,7 @@ class Page:
                         placeholder="Type here",
                         submit_btn=True,
                         max_length=MAX_USER_CHARS,
-                        autofocus=True,
+                        interactive=False,
                         lines=1,
                         max_lines=6,
                     )
@@ -127,9 +129,10 @@ class Page:
 
     def open(self, thread: str) -> View:
         """The page was loaded: go on with the browser's conversation, or begin one."""
+        ready = gr.update(interactive=True, autofocus=True)
         if not THREAD.fullmatch(thread or ""):
-            return self.new()
-        return self.show(thread, self.agent.resume(thread))
+            return self.new()._replace(text=ready)
+        return self.show(thread, self.agent.resume(thread), text=ready)
 
     def new(self) -> View:
         return self.show(self.agent.new_thread(), DialogueState(), text="")

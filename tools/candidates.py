@@ -23,6 +23,7 @@ import scipy.sparse as sp
 from catalog.errors import ParleyError
 from catalog.folder import unpack_vectors
 from catalog.items import Catalog
+from tools.feature_index import Features
 from tools.features import (
     NAMES,
     NO_ROWS,
@@ -30,7 +31,6 @@ from tools.features import (
     Bitmap,
     Dialogues,
     Encoder,
-    Features,
     Floats,
     Leave,
     Query,

@@ -32,7 +32,8 @@ from catalog.items import Catalog
 from catalog.vectors import embed
 from tools.asked import Asked, asked
 from tools.candidates import Ranker, load_dialogues
-from tools.features import NAMES, POOL, REQUESTS, Dialogues, Features, Floats, Leave
+from tools.feature_index import Features
+from tools.features import NAMES, POOL, REQUESTS, Dialogues, Floats, Leave
 
 HIDDEN = 32
 SEEDS = 4

@@ -100,8 +100,8 @@ def last_years(low: str, facet: "Facet", lexicon: Lexicon, scopes: Scopes) -> li
             }.get(this, newest // 10 * 10 - 10)
         else:
             said = m.group("n")
-            number = {"couple of": 2.0, "few": 4.0}.get(said) or plain(said) or 5.0
-            value = newest - number * (10 if m.group("u").startswith("decade") else 1)
+            count = {"couple of": 2.0, "few": 4.0}.get(said) or plain(said) or 5.0
+            value = newest - count * (10 if m.group("u").startswith("decade") else 1)
         negated = scopes.operator(m.start()) in ("not", "dislike")
         bounds: Bounds = (("le", (value - 1,)),) if negated else (("ge", (float(value),)),)
         out.append(number(low, m.start(), m.end(), facet, bounds))

@@ -44,7 +44,7 @@ def read(r: Reading) -> StateUpdate:
     read_facet_words(p.masked, r.lexicon, r.state, p.scopes, said)
     if asked:
         said.hard.append(asked_in or (0, 0))
-    said.hard += [(x.start, x.end) for x in [*p.links, *p.refs]]
+    said.hard += [(x.start, x.end) for x in p.links] + [(x.start, x.end) for x in p.refs]
     said.hard += [(x.start, x.end) for x in (it, every) if x]
     unknown = _unknown(r, p, said)
     count = intents.read_count(p.masked, r.lexicon.nouns) if not p.refs else None

@@ -32,7 +32,14 @@ def test_themes_and_unwanted() -> None:
 
 
 def test_people_are_cleaned() -> None:
-    raw = ["Robert Downey, Jr.", "Robert Downey Jr.", "Ann Lees.", "Ann Lee (voice)", "nominee)", " "]
+    raw = [
+        "Robert Downey, Jr.",
+        "Robert Downey Jr.",
+        "Ann Lees.",
+        "Ann Lee (voice)",
+        "nominee)",
+        " ",
+    ]
     assert movie_records.people(raw) == ["Robert Downey Jr.", "Ann Lees", "Ann Lee"]
 
 

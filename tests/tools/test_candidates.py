@@ -10,7 +10,8 @@ import scipy.sparse as sp
 from catalog.embed import Embedder
 from catalog.items import Catalog, Domain, Facet
 from tools.candidates import RANKER, TOP, Candidates, Ranker, RankerError, load_dialogues
-from tools.features import NAMES, REQUESTS, Dialogues, Features, Leave, Query, Wanted
+from tools.feature_index import Features
+from tools.features import NAMES, REQUESTS, Dialogues, Leave, Query, Wanted
 
 N = 40
 MOVIES = Path(__file__).parents[2] / "catalog" / "data" / "movies"
@@ -166,8 +167,12 @@ def test_the_released_ranker_answers_by_meaning(films: Candidates) -> None:
     assert "Shaun of the Dead" in titles(films, Query(about=("a funny zombie film",)), 20)
     assert "Arrival" in titles(films, Query(about=("first contact with aliens, language",)), 20)
     matrix = films.catalog.row("The Matrix")
-    prior = films.weights(Query(liked=(matrix,)))
-    assert len(prior.top) == TOP and prior.why(int(prior.top[0]))["co_sum"] > 0
+    allowed = np.ones(len(films.catalog), dtype=np.bool_)
+    allowed[matrix] = False
+    prior = films.weights(Query(liked=(matrix,)), allowed)
+    assert len(prior.top) == TOP and matrix not in prior.top
+    assert "The Matrix Reloaded" in [films.catalog.df["title"][int(r)] for r in prior.top[:5]]
+    assert prior.why(int(prior.top[0]))["co_sum"] > 0
 
 
 def test_the_bundled_conversations_are_there(films: Candidates) -> None:

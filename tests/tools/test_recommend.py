@@ -1,6 +1,5 @@
 """The slate tool over a real (tiny, random) model: what is forbidden is never written."""
 
-from pathlib import Path
 
 import numpy as np
 import pytest
