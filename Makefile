@@ -15,7 +15,7 @@ PYTEST := $(IN_VENV) -m pytest
 help:
 	@echo "make chat          install what is needed and start the chat page on 127.0.0.1:7860"
 	@echo "make test          install the test packages too and run the fast suite"
-	@echo "make check         ruff, ruff format --check, mypy --strict on catalog, tools, agent"
+	@echo "make check         ruff, ruff format --check, mypy --strict"
 	@echo "make format        let ruff sort imports and format"
 	@echo "make test-slow     the tests marked slow"
 	@echo "make test-browser  the page in a real Chromium (/usr/bin/chromium)"
@@ -34,7 +34,7 @@ check:
 	@$(INSTALL) runtime test
 	$(IN_VENV) -m ruff check .
 	$(IN_VENV) -m ruff format --check .
-	$(IN_VENV) -m mypy --strict catalog tools agent
+	$(IN_VENV) -m mypy --strict catalog tools agent page app.py
 
 format:
 	@$(INSTALL) runtime test

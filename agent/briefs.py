@@ -9,7 +9,7 @@ from zlib import crc32
 
 import numpy as np
 
-from agent.evidence import choose, field_evidence, item_slots, ties
+from agent.evidence import as_noun, choose, field_evidence, item_slots, ties
 from agent.phrases import clauses_text, listed, value_text
 from agent.state import Beliefs, DialogueState, Evidence, Plan
 from agent.talker import Brief
@@ -50,9 +50,10 @@ def asked_for(catalog: Catalog, beliefs: Beliefs, newest: int) -> dict[str, Evid
     for k, (clause, text) in enumerate(pairs[:2], 1):
         slot = f"<c{k}>"
         result[slot] = Evidence(slot=slot, text=text, field=clause.field, source="user")
-    words = [(a.text, a.turn) for a in beliefs.about] + [(w.said, w.turn) for w in beliefs.wishes]
+    words = [(a.text, a.turn) for a in beliefs.about]
+    words += [(w.said, w.turn) for w in beliefs.wishes if not any(w.said in a for a, _ in words)]
     words.sort(key=lambda pair: pair[1] != newest)
-    for k, (text, _) in enumerate(dict.fromkeys(words[:2]), 1):
+    for k, text in enumerate(dict.fromkeys(as_noun(catalog, w) for w, _ in words[:2]), 1):
         result[f"<u{k}>"] = Evidence(slot=f"<u{k}>", text=text, source="user")
     anchors = [m for m in beliefs.mentions if m.relative] or [
         m for m in beliefs.mentions if m.attitude == "like"

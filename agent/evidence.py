@@ -79,8 +79,8 @@ def ties(
     facets = {f.name: f for f in catalog.domain.facets}
     found = _about_ties(catalog, item, beliefs, about or {})
     anchors = sorted(
-        (m for m in beliefs.mentions if m.attitude == "like" or m.relative),
-        key=lambda m: (not m.relative, -m.turn),
+        (m for m in beliefs.mentions if m.relative or m.attitude in ("like", "seen", "neutral")),
+        key=lambda m: (not m.relative, m.attitude != "like", -m.turn),
     )
     liked = [t for m in anchors[:3] for t in _mention_ties(catalog, item, m)]
     wished = _wish_ties(catalog, item, beliefs)
@@ -101,8 +101,25 @@ def choose(found: list[Tie], seed: int = 0) -> tuple[Tie, ...]:
 
 
 def _clash(first: Tie, second: Tie) -> bool:
+    """Two ties that fill a slot differently, or that answer the same words twice."""
     mine = {e.slot: e.text for e in first.evidence}
-    return any(mine.get(e.slot, e.text) != e.text for e in second.evidence)
+    return any(
+        e.slot in mine and (e.slot == "<u1>" or mine[e.slot] != e.text) for e in second.evidence
+    )
+
+
+def as_noun(catalog: Catalog, said: str) -> str:
+    """A person's words so that they stand as a noun: "sad" becomes "something sad".
+
+    Only words that the catalogue knows as a mood or a scale are taken for adjectives.
+    """
+    first = re.split(r"[\s,]", said.strip().casefold(), maxsplit=1)[0]
+    adjectives = {scale.label for scale in catalog.domain.scales}
+    for facet in catalog.domain.facets:
+        if facet.role == "mood":
+            adjectives |= {str(v).casefold() for v in catalog.values(facet.name)}
+            adjectives |= set(facet.synonyms)
+    return f"something {said}" if first in adjectives else said
 
 
 def content_words(text: str) -> list[str]:
@@ -135,7 +152,7 @@ def _about_ties(
     row = catalog.row(item.id)
     premise = next((f for f in catalog.domain.facets if f.role == "premise"), None)
     for wish in reversed(beliefs.about):
-        said = Evidence(slot="<u1>", text=wish.text, source="user")
+        said = Evidence(slot="<u1>", text=as_noun(catalog, wish.text), source="user")
         hits = {
             facet.name: hit
             for facet in catalog.domain.facets
@@ -202,7 +219,8 @@ def _wish_ties(catalog: Catalog, item: Item, beliefs: Beliefs) -> list[Tie]:
             else float(np.median(scores))
         )
         if wish.direction * (float(scores[catalog.row(item.id)]) - base) >= SCALE_STEP:
-            said = Evidence(slot="<u1>", text=wish.said, field=wish.scale, source="computed")
+            text = as_noun(catalog, wish.said)
+            said = Evidence(slot="<u1>", text=text, field=wish.scale, source="computed")
             result.append(Tie("wish", (said,)))
     return result
 

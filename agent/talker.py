@@ -107,6 +107,8 @@ def required(brief: Brief) -> tuple[tuple[tuple[str, ...], ...], ...]:
         if group == ("tie",):
             for tie in brief.ties:
                 options = [a for a in TIE_SLOTS[tie] if set(a) <= set(brief.slots)]
+                # A fit to free words must be shown by the most telling field there is.
+                options = options[:1] if tie == "about" else options
                 groups.append(tuple(options) if options else ((),))
         elif group == ("answer",):
             facts = [s for s in brief.slots if s.startswith(("<a", "<i")) and s != "<i1.title>"]

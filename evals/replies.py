@@ -10,12 +10,14 @@ agent. A table an act, then JSON: ``{"units", "first_draft_pass", "rewritten", "
 import json
 import tempfile
 from collections import defaultdict
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 import yaml
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from agent.agent import Agent
@@ -66,20 +68,20 @@ def tally(turns: list[Turn]) -> dict[str, dict[str, float]]:
     }
 
 
-def play(agent: Agent, conversations: list[dict[str, Any]], out: Path | None) -> list[Turn]:
+def play(agent: Agent, conversations: list[dict[str, Any]], out: TextIO | None) -> list[Turn]:
+    """Every agent turn, in order; each is written to ``out`` as soon as it is there."""
     turns: list[Turn] = []
-    lines: list[str] = []
-    for conversation in conversations:
+    for conversation in track(conversations, "playing", console=Console(stderr=True)):
         thread = Agent.new_thread()
         for step in conversation["turns"]:
             said = step["say"] if isinstance(step, dict) else str(step)
             last = next(e.turn for e in agent.turn(thread, said) if e.kind == "done")
             assert last is not None
             turns.append(last)
-            row = {"conversation": conversation.get("name"), "say": said}
-            lines.append(json.dumps(row | record(last, agent.state(thread), agent)))
-    if out is not None:
-        out.write_text("\n".join(lines) + "\n", "utf-8")
+            if out is not None:
+                row = {"conversation": conversation.get("name"), "say": said}
+                row |= record(last, agent.state(thread), agent)
+                print(json.dumps(row, ensure_ascii=False), file=out, flush=True)
     return turns
 
 
@@ -94,7 +96,8 @@ def main(
         conversations = read_script(script)
         with tempfile.TemporaryDirectory() as home:
             agent = Agent.open(Settings.load(home=Path(home)))
-            turns = play(agent, conversations, out)
+            with out.open("w", encoding="utf-8") if out else nullcontext() as file:
+                turns = play(agent, conversations, file)
     except ParleyError as error:
         typer.echo(f"replies: {error}", err=True)
         raise typer.Exit(2) from error

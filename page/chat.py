@@ -62,6 +62,7 @@ class Page:
     def build(self) -> gr.Blocks:
         """The components, their layout, and what each event does."""
         domain = self.catalog.domain
+        blocks: gr.Blocks
         with gr.Blocks(title="Parley", analytics_enabled=False) as blocks:
             # The name is encrypted with a key; a random one would forget every conversation
             # when the server restarts, and there is nothing to hide from the browser's owner.
@@ -101,9 +102,8 @@ class Page:
                     with gr.Row():
                         undo = gr.Button("Undo", size="sm", elem_id="undo", min_width=100)
                         new = gr.Button("New chat", size="sm", elem_id="new", min_width=100)
-                bare = {"apply_default_css": False}  # page/style.css draws them
-                cards = gr.HTML(elem_id="cards", js_on_load=None, **bare)
-                known = gr.HTML(elem_id="known", js_on_load=FORGET_CLICKS, **bare)
+                cards = gr.HTML(elem_id="cards", js_on_load=None, apply_default_css=False)
+                known = gr.HTML(elem_id="known", js_on_load=FORGET_CLICKS, apply_default_css=False)
 
             parts = list(View(thread, chat, cards, known, openers, text))
             on = partial(_listen, outputs=parts)
@@ -132,7 +132,11 @@ class Page:
         ready = gr.update(interactive=True, autofocus=True)
         if not THREAD.fullmatch(thread or ""):
             return self.new()._replace(text=ready)
-        return self.show(thread, self.agent.resume(thread), text=ready)
+        try:
+            return self.show(thread, self.agent.resume(thread), text=ready)
+        except Exception as error:
+            history = render.messages(self.agent.state(thread), self.catalog)
+            return self._failed(thread, history, error)._replace(text=ready)
 
     def new(self) -> View:
         return self.show(self.agent.new_thread(), DialogueState(), text="")
@@ -168,12 +172,8 @@ class Page:
                 yield still._replace(
                     chat=history + reply, cards=cards or gr.skip(), thread=gr.skip(), text=gr.skip()
                 )
-        except ParleyError as error:
-            yield self._failed(thread, history, str(error))
-        except Exception:
-            # The one place where a bug must not end what a person sees; it is logged whole.
-            log.exception("a turn failed")
-            yield self._failed(thread, history, "Something went wrong while I was answering.")
+        except Exception as error:
+            yield self._failed(thread, history, error)
         else:
             yield self.show(thread, self.agent.state(thread))._replace(text=gr.skip())
 
@@ -193,8 +193,16 @@ class Page:
             waiting = max(len(slate) - len(shown), 0)
             yield said, render.card_list(shown, self.catalog, waiting) if slate else ""
 
-    def _failed(self, thread: str, history: list[dict[str, Any]], why: str) -> View:
-        """The turn's message stays, what went wrong is said, and the chat can go on."""
+    def _failed(self, thread: str, history: list[dict[str, Any]], error: Exception) -> View:
+        """The turn's message stays, what went wrong is said, and the chat can go on.
+
+        Even a bug must not end what a person sees: it is logged whole, off the page.
+        """
+        if isinstance(error, ParleyError):
+            why = str(error)
+        else:
+            log.error("a turn failed", exc_info=error)
+            why = "Something went wrong while I was answering."
         note = f"{why} Our conversation is kept: try again, or press Undo."
         view = self.show(thread, self.agent.state(thread))
         return view._replace(chat=[*history, render.bubble("agent", note)])

@@ -30,6 +30,7 @@ THRESHOLD: Final = 0.65  # least probability of a mention; see the linking figur
 MAX_CHARS: Final = 4_000  # of a turn that are searched for names; the rest is noise or an attack
 MAX_WORDS: Final = 12  # of a name
 MAX_REPAIRS: Final = 12  # misspelt words looked up in a turn
+_HINT: Final = 2.5  # logits in favour of an item that was spoken of before
 _NEARLY: Final = 0.7  # within this much of the best row's worth, a namesake is worth asking about
 _KIND_WORTH: Final = {"full": 3.0, "compact": 2.5, "sequel": 2.0, "short": 1.0}
 
@@ -157,7 +158,7 @@ class TitleLinker:
                 made=self._years[row],
             )
             values = features(text, toks, span, item, self._nouns)
-            score = probability(values, 1.5 * (self._ids[row] in hints))
+            score = probability(values, _HINT * (self._ids[row] in hints))
             first = span.first
             if first and [toks[first - 1].word] == leading and leading[0] in ARTICLES:
                 first -= 1

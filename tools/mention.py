@@ -34,7 +34,7 @@ WEIGHTS: Final[dict[str, float]] = {
     "ends": 0.60,  # a sentence ends here
     "starts": 0.82,
     "whole": 0.0,
-    "quoted": 1.5,
+    "quoted": 4.0,
     "year": 3.0,
     "repair": -0.8,  # a tenth of the letters changed
     "article": 1.47,  # "the", and the title has it too

@@ -48,6 +48,7 @@ class Span(NamedTuple):
     slot: str
     operator: str
     score: float  # least probability of its pieces' tags
+    sure: float  # probability of the operator, mean over its pieces
 
 
 class Outputs(NamedTuple):
@@ -155,14 +156,15 @@ class TurnEncoder:
 def merge(bert: Any, tensors: dict[str, torch.Tensor], scale: float) -> None:
     """Add ``scale * B @ A`` to the query and value projections, in place (LoRA, Hu et al. 2021)."""
     with torch.no_grad():
-        for n, layer in enumerate(bert.encoder.layer):
-            for name in ("query", "value"):
-                a, b = tensors[f"lora.layer.{n}.{name}.a"], tensors[f"lora.layer.{n}.{name}.b"]
-                getattr(layer.attention.self, name).weight += scale * (b @ a)
+        for key, a in tensors.items():
+            if key.startswith("lora.") and key.endswith(".a"):
+                _, _, n, name, _ = key.split(".")  # lora.layer.3.query.a
+                attention = bert.encoder.layer[int(n)].attention.self
+                getattr(attention, name).weight += scale * (tensors[key[:-1] + "b"] @ a)
 
 
 def decode(tags: np.ndarray, operators: np.ndarray, offsets: Sequence[Sequence[int]]) -> list[Span]:
-    """BIO probabilities ``(T, 19)`` and operators ``(T, 11)`` to spans; "I" without "B" opens one."""
+    """BIO and operator probabilities ``(T, 19)``, ``(T, 11)`` to spans; a lone "I" opens one."""
     spans: list[Span] = []
     best = tags.argmax(-1).tolist()
     start = 0
@@ -182,7 +184,12 @@ def decode(tags: np.ndarray, operators: np.ndarray, offsets: Sequence[Sequence[i
         score = float(min(tags[n, best[n]] for n in range(start, stop)))
         spans.append(
             Span(
-                offsets[start][0], offsets[stop - 1][1], slot, OPERATORS[int(mean.argmax())], score
+                offsets[start][0],
+                offsets[stop - 1][1],
+                slot,
+                OPERATORS[int(mean.argmax())],
+                score,
+                float(mean.max()),
             )
         )
         start = stop

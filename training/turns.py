@@ -1,22 +1,19 @@
-"""User turns with labels: generated from a catalogue, and read from open corpora.
+"""User turns with labels, generated from a catalogue.
 
 An ``Example`` is a turn, what the agent did before it, its intent, and spans with a slot
-and an operator; ``None`` means "not labelled" (open corpora label parts only). The
-generator fills the patterns of ``turn_patterns`` from the catalogue's facets; a seventh
-of the patterns, chosen by hash, is kept for testing: a test turn has a wording never
-trained on. Corpora are split by hash of the dialogue id, 20 % for testing.
+and an operator; ``None`` means "not labelled" (open corpora label parts only, see
+``training.turn_corpora``). The generator fills the patterns of ``turn_patterns`` from the
+catalogue's facets; a seventh of the patterns, chosen by hash, is kept for testing: a test
+turn has a wording never trained on.
 
     python -m training.understander --corpora DIR   # uses this
 """
 
-import gzip
 import hashlib
-import json
 import random
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from training.turn_patterns import CLOSERS, FRAGMENTS, GREETINGS, JOINERS, OPENERS, WHOLE
 
@@ -67,7 +64,8 @@ class Generator:
         self.rng = random.Random(f"{seed}-{test}")
         domain = catalog.domain
         self.noun, self.nouns = domain.noun_one, domain.noun_many
-        self.also = [*domain.noun_also, domain.noun_one]
+        self.many = [self.nouns, *(n for n in domain.noun_also if n.endswith("s"))]
+        self.one_noun = [self.noun, *(n for n in domain.noun_also if not n.endswith("s"))]
         ranked = catalog.df.sort("popularity", descending=True)
         self.titles = ranked["title"].to_list()[:6_000]
         roles: dict[str, list[str]] = {}
@@ -185,7 +183,7 @@ class Generator:
             place = m.end()
             letter, own = m.group(1), m.group(2)
             if letter.startswith("noun"):
-                text += self.rng.choice([self.nouns, *[a for a in self.also if a.endswith("s")]]) if letter == "nouns" else self.rng.choice([a for a in self.also if not a.endswith("s")])  # fmt: skip
+                text += self.rng.choice(self.many if letter == "nouns" else self.one_noun)
                 continue
             words = self._word(letter)
             slot = _LETTER[letter]
@@ -203,7 +201,10 @@ class Generator:
                  "S": self.moods, "SC": self.more, "F": self.facets}  # fmt: skip
         if letter in pools:
             pool = pools[letter] or [self.noun]
-            word = pool[min(int(rng.expovariate(4 / len(pool))), len(pool) - 1)] if letter in "TP" else rng.choice(pool)  # fmt: skip
+            if letter in "TP":  # those that are talked about, mostly
+                word = pool[min(int(rng.expovariate(4 / len(pool))), len(pool) - 1)]
+            else:
+                word = rng.choice(pool)
             if letter == "T":
                 word = re.sub(r"\s*\([^)]*\)$", "", word)
                 if rng.random() < 0.25 and word.startswith("The "):
@@ -225,26 +226,13 @@ class Generator:
 
     def _number(self, letter: str) -> str:
         rng = self.rng
-        year, minutes = (
-            rng.randint(1940, 2023),
-            rng.choice([80, 90, 95, 100, 110, 120, 130, 150, 180]),
-        )
-        decade = rng.choice(
-            ["50s", "60s", "70s", "80s", "90s", "2000s", "nineties", "1980s", "eighties"]
-        )
-        length = rng.choice([f"{minutes} minutes", f"{minutes} min", "two hours", "an hour and a half", "2 hours", "three hours"])  # fmt: skip
-        options = {
-            "N>": [f"after {year}", f"newer than {year}", f"since {year}", f"{year} or later", f"from {year} on", f"post {year}"],
-            "N<": [f"before {year}", f"older than {year}", f"{year} or earlier", f"until {year}", f"pre {year}"],
-            "N=": [f"from the {decade}", f"in {year}", f"from {year}", f"between {year} and {year + 10}", f"the late {decade}", f"early {decade}", f"around {year}"],
-        }[letter]  # fmt: skip
+        year, decade = rng.randint(1940, 2023), rng.choice(_DECADES)
+        forms, amount = _YEARS, str(rng.choice([80, 90, 95, 100, 110, 120, 130, 150, 180]))
         if self.timed and rng.random() < 0.4:
-            options = {
-                "N>": [f"over {length}", f"longer than {length}", f"at least {length}"],
-                "N<": [f"under {length}", f"less than {length}", f"at most {length}", f"shorter than {length}", f"max {length}"],
-                "N=": [f"about {length}", f"{length} long"],
-            }[letter]  # fmt: skip
-        return rng.choice(options)
+            forms = _LENGTHS
+            amount = rng.choice([f"{amount} minutes", f"{amount} min", *_HOURS])
+        pattern = rng.choice(forms[letter])
+        return pattern.format(y=year, z=year + 10, d=decade, m=amount)
 
     def _noise(self, example: Example) -> Example:
         """A slip of the fingers now and then; length is kept so that spans stay true."""
@@ -256,172 +244,28 @@ class Generator:
         return example._replace(text="".join(chars))
 
 
-_REFS: Final = [
-    "the first one", "the second", "the second one", "number 3", "the third", "the last one", "that one",
-    "the first two", "this one", "the fourth one", "it", "number two", "the last two", "the middle one",
-    "option 1", "#2", "the top one", "these", "both of them", "the other one",
-]  # fmt: skip
-_PLACES: Final = [
-    "paris",
-    "space",
-    "the desert",
-    "a small town",
-    "new york",
-    "the sea",
-    "wartime",
-    "the future",
-    "the jungle",
-    "tokyo",
-    "a prison",
-]
-_WHO: Final = [
-    "teacher",
-    "detective",
-    "mother",
-    "boy",
-    "soldier",
-    "cook",
-    "ghost",
-    "robot",
-    "nurse",
-    "thief",
-    "widow",
-    "farmer",
-    "lawyer",
-]
-
-
-# ------------------------------------------------------------------------- corpora
-
-
-def read_corpora(folder: Path, *, test: bool) -> Iterator[Example]:
-    """Open corpora with intent or slot labels; ``test`` chooses the held-out fifth."""
-    yield from _moviebot(folder, test)
-    yield from _snips(folder, test)
-    yield from _sgd(folder, test)
-    yield from _small_talk(folder, test)
-    yield from _ccpe(folder, test)
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    if path.exists():
-        with gzip.open(path, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                yield json.loads(line)
-
-
-def _find(text: str, value: str, slot: str, operator: str | None) -> Labelled | None:
-    at = text.lower().find(value.lower())
-    return Labelled(at, at + len(value), slot, operator) if at >= 0 and value.strip() else None
-
-
-_NEGATIVE: Final = re.compile(
-    r"\b(?:no|not|never|avoid|ignore|hate|dislike|can'?t|don'?t|turn away|bored?|skip|aversion|rarely|"
-    r"tired|wouldn'?t|little|steer|lost|enough|exclude|remove|hardly|seldom|almost never|fail)\b"
+_DECADES: Final = "50s 60s 70s 80s 90s 2000s nineties 1980s eighties".split()
+_HOURS: Final = ["two hours", "an hour and a half", "2 hours", "three hours"]
+_YEARS: Final = {
+    "N>": ["after {y}", "newer than {y}", "since {y}", "{y} or later", "from {y} on", "post {y}"],
+    "N<": ["before {y}", "older than {y}", "{y} or earlier", "until {y}", "pre {y}"],
+    "N=": ["from the {d}", "in {y}", "from {y}", "between {y} and {z}", "the late {d}",
+           "early {d}", "around {y}"],
+}  # fmt: skip
+_LENGTHS: Final = {
+    "N>": ["over {m}", "longer than {m}", "at least {m}"],
+    "N<": ["under {m}", "less than {m}", "at most {m}", "shorter than {m}", "max {m}"],
+    "N=": ["about {m}", "{m} long"],
+}
+_REFS: Final = (
+    "the first one|the second|the second one|number 3|the third|the last one|that one|"
+    "the first two|this one|the fourth one|it|number two|the last two|the middle one|option 1|#2|"
+    "the top one|these|both of them|the other one"
+).split("|")
+_PLACES: Final = (
+    "paris|space|the desert|a small town|new york|the sea|wartime|the future|the jungle|"
+    "tokyo|a prison"
+).split("|")
+_WHO: Final = (
+    "teacher detective mother boy soldier cook ghost robot nurse thief widow farmer lawyer".split()
 )
-
-
-def _moviebot(folder: Path, test: bool) -> Iterator[Example]:
-    intents = {"REVEAL": "recommend", "INQUIRE": "ask_fact", "REMOVE_PREFERENCE": "critique", "REJECT": "reject",
-               "ACCEPT": "accept", "ACKNOWLEDGE": "chat", "DENY": "reject", "RESTART": "reset", "HI": "greet",
-               "BYE": "bye", "UNK": "chat"}  # fmt: skip
-    slots = {"genres": "category", "actors": "person", "directors": "person", "year": "number", "keywords": "about"}  # fmt: skip
-    for row in _rows(folder / "moviebot_nlu.jsonl.gz"):
-        text, acts = row["text"], row["acts"]
-        if in_test(text) != test:
-            continue
-        said = " ".join(v for s, v in acts["slots"] if s == "modifier").lower()
-        operator = (
-            "ask"
-            if acts["intent"] == "INQUIRE"
-            else "dislike"
-            if _NEGATIVE.search(said)
-            else "like"
-        )
-        spans = [_find(text, v, slots[s], operator) for s, v in acts["slots"] if s in slots]
-        shown = acts["intent"] not in ("REVEAL", "HI", "UNK")
-        yield Example(text, "shown" if shown else "none", intents[acts["intent"]],
-                      tuple(s for s in spans if s), partial=acts["intent"] == "INQUIRE")  # fmt: skip
-
-
-def _snips(folder: Path, test: bool) -> Iterator[Example]:
-    for n, row in enumerate(_rows(folder / "snips.jsonl.gz")):
-        if row.get("split") != ("test" if test else "train") or n % 3:
-            continue
-        acts = row["acts"]
-        names = {"object_name": "title", "movie_name": "title"}
-        if acts["intent"] in ("SearchCreativeWork", "SearchScreeningEvent"):
-            spans = [_find(row["text"], v, names[s], None) for s, v in acts["slots"] if s in names]
-            yield Example(row["text"], "none", None, tuple(s for s in spans if s))
-        else:
-            yield Example(row["text"], "none", "chat", (), partial=True)
-
-
-def _sgd(folder: Path, test: bool) -> Iterator[Example]:
-    slots = {"genre": "category", "directed_by": "person", "starring": "person", "movie_name": "title",
-             "title": "title", "movie_title": "title"}  # fmt: skip
-    intents = {"REQUEST": "ask_fact", "SELECT": "accept", "REQUEST_ALTS": "more", "GOODBYE": "bye", "THANK_YOU": "thanks"}  # fmt: skip
-    for row in _rows(folder / "sgd_accentor.jsonl.gz"):
-        if not any(s.startswith(("Movies", "Media")) for s in row.get("services", ())):
-            continue
-        if (row.get("split") == "test" or in_test(row["dialogue_id"])) != test:
-            continue
-        for n, turn in enumerate(row["turns"]):
-            acts = turn.get("acts") or []
-            if turn["role"] != "user" or not acts or n > 6:
-                continue
-            spans = [
-                _find(turn["text"], str(v), slots[a[1]], "want")
-                for a in acts if len(a) > 2 and a[1] in slots for v in a[2]
-            ]  # fmt: skip
-            intent = next((intents[a[0]] for a in acts if a[0] in intents), None)
-            yield Example(turn["text"], "shown", intent, tuple(s for s in spans if s), partial=True)
-
-
-def _small_talk(folder: Path, test: bool) -> Iterator[Example]:
-    named = {"greeting": "greet", "goodbye": "bye", "thank_you": "thanks", "what_can_i_ask_you": "help",
-             "are_you_a_bot": "help", "what_is_your_name": "help", "who_made_you": "help"}  # fmt: skip
-    skip = {
-        "yes",
-        "no",
-        "maybe",
-        "cancel",
-        "repeat",
-        "next_song",
-        "play_music",
-        "restaurant_suggestion",
-    }
-    for n, row in enumerate(_rows(folder / "clinc150.jsonl.gz")):
-        intent = row["acts"]["intent"]
-        if intent in skip or ("test" in row.get("split", "")) != test:
-            continue
-        if intent in named or n % 6 == 0:
-            yield Example(row["text"], "none", named.get(intent, "chat"), (), partial=True)
-
-
-def _ccpe(folder: Path, test: bool) -> Iterator[Example]:
-    """Tastes told when asked: the intent is known, the words of the spans are not."""
-    for row in _rows(folder / "ccpe.jsonl.gz"):
-        if in_test(row["dialogue_id"]) != test:
-            continue
-        for turn in row["turns"]:
-            if turn["role"] == "user" and turn.get("acts") and len(turn["text"]) < 300:
-                yield Example(turn["text"], "ask", "answer", (), partial=True)
-
-
-def read_redial(path: Path, names: dict[str, str]) -> Iterator[Example]:
-    """Messages of a ReDial file with film markers replaced by titles: spans of slot "title"."""
-    for row in _rows(path):
-        known = {**names, **(row["movieMentions"] or {})}
-        for message in row["messages"]:
-            text, spans, place = "", [], 0
-            for m in re.finditer(r"@(\d+)", message["text"]):
-                name = re.sub(r"\s*\(\d{4}\)\s*$", "", known.get(m.group(1)) or "").strip()
-                text += message["text"][place : m.start()]
-                if name:
-                    spans.append(Labelled(len(text), len(text) + len(name), "title", None))
-                text += name
-                place = m.end()
-            text += message["text"][place:]
-            if spans and len(text) < 300:
-                yield Example(text, "none", None, tuple(spans), partial=True)

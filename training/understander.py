@@ -3,7 +3,7 @@
 One stage, one script. Data are generated turns (``training.turns``: an endless supply,
 no row twice) mixed with open corpora that label parts of human text; losses count only
 what is labelled. Validation uses held-out surface patterns and the corpora's held-out
-fifth. Fifteen minutes on one CPU thread are enough; a run that is stopped goes on from
+fifth. Fifteen minutes of one thread's processor time; a run that is stopped goes on from
 ``--work``.
 
     python -m training.understander --corpora DIR --redial FILE --names TSV --minutes 15
@@ -25,16 +25,19 @@ from torch.nn.functional import cross_entropy
 from catalog.embed import Embedder
 from catalog.items import Catalog
 from tools.turn_encoder import INTENTS, OPERATORS, TAGS, Heads, decode, save, tokenize
-from training.turns import Example, Generator, read_corpora, read_redial
+from training.turn_corpora import read_corpora, read_redial
+from training.turns import Example, Generator
 
 IGNORE = -100
 RANK = 16
 ALPHA = 32
+LAYERS = (3, 4, 5)  # of six: the lower ones need no backward pass, a third of the time saved
+MAX_CHARS = 160  # longer human turns cost much and teach little
 ROOT = Path(__file__).resolve().parents[1]
 
 
 class Batch(NamedTuple):
-    """Tensors of one step. Shapes: inputs ``(B, T)``; intent ``(B,)``; tags, operators ``(B, T)``."""
+    """Tensors of one step: inputs, tags and operators ``(B, T)``, intent ``(B,)``."""
 
     inputs: dict[str, torch.Tensor]
     intent: torch.Tensor
@@ -143,6 +146,70 @@ def measure(bert: Any, heads: Heads, tokenizer: Any, examples: list[Example]) ->
     return Figures(right / max(1, seen), f1, op_right / max(1, op_seen), len(examples))
 
 
+class Run(NamedTuple):
+    """What training changes: adapters inside ``bert``, ``heads``, and how far it is."""
+
+    bert: Any
+    heads: Heads
+    optimiser: torch.optim.Optimizer
+    seconds: float  # of processor time spent so far
+    steps: int
+
+
+def start(embedder: Embedder, rate: float, work: Path | None) -> Run:
+    """A network to train: fresh, or as ``work`` keeps it."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=RANK,
+        lora_alpha=ALPHA,
+        target_modules=["query", "value"],
+        layers_to_transform=list(LAYERS),
+        lora_dropout=0.05,
+    )
+    bert = get_peft_model(embedder.model, config)
+    heads = Heads(embedder.model.config.hidden_size)
+    groups = [
+        {"params": [p for p in bert.parameters() if p.requires_grad], "rate": rate},
+        {"params": list(heads.parameters()), "rate": 2 * rate},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=rate, weight_decay=0.01)
+    seconds, steps = _resume(work, bert, heads, optimiser)
+    return Run(bert, heads, optimiser, seconds, steps)
+
+
+def train(
+    run: Run, stream: Iterator[Batch], minutes: float, work: Path | None, console: Console
+) -> Run:
+    """Steps until ``minutes`` of processor time are spent, with a rate that falls to nothing.
+
+    Processor time, not the clock: on a busy machine the same run learns the same.
+    """
+    run.bert.train()
+    began, last, mean, steps = time.process_time(), time.monotonic(), 0.0, run.steps
+    spent = run.seconds
+    while spent < 60 * minutes:
+        share = spent / (60 * minutes)
+        for group in run.optimiser.param_groups:
+            group["lr"] = group["rate"] * min(1.0, (steps + 1) / 50) * max(0.02, 1 - share)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = loss_of(run.bert, run.heads, next(stream))
+        run.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(
+            [p for g in run.optimiser.param_groups for p in g["params"]], 1.0
+        )
+        run.optimiser.step()
+        steps += 1
+        mean += max(0.02, 1 / steps) * (float(loss.detach()) - mean)
+        spent = run.seconds + time.process_time() - began
+        if time.monotonic() - last > 30:
+            console.print(f"step {steps}, {share:.0%}, loss {mean:.3f}")
+            last = time.monotonic()
+            _keep(work, run._replace(seconds=spent, steps=steps))
+    return run._replace(seconds=spent, steps=steps)
+
+
 def main(
     corpora: Annotated[Path, typer.Option(help="folder of open corpora (*.jsonl.gz)")],
     redial: Annotated[list[Path] | None, typer.Option(help="ReDial training files")] = None,
@@ -150,65 +217,38 @@ def main(
     catalog: Annotated[Path, typer.Option(help="a built catalogue")] = ROOT / "catalog/data/movies",
     out: Annotated[Path, typer.Option()] = ROOT / "models/parley-small/understander",
     work: Annotated[Path | None, typer.Option(help="folder for the resumable state")] = None,
-    minutes: Annotated[float, typer.Option(min=0.1)] = 15.0,
+    minutes: Annotated[float, typer.Option(min=0.05, help="of processor time")] = 15.0,
     batch: Annotated[int, typer.Option(min=1)] = 32,
     rate: Annotated[float, typer.Option(min=1e-6)] = 1e-3,
     seed: int = 0,
     threads: Annotated[int, typer.Option(min=1)] = 1,
 ) -> None:
     """Train, measure on held-out wordings and held-out human turns, save."""
-    from peft import LoraConfig, get_peft_model
-
     console = Console(stderr=True)
     torch.manual_seed(seed)
     embedder = Embedder(threads=threads)
     films = Catalog.open(catalog)
     human = list(read_corpora(corpora, test=False))
-    titles = _names(names)
     for path in redial or []:
-        human += list(read_redial(path, titles))
+        human += list(read_redial(path, _names(names)))
+    human = [e for e in human if len(e.text) <= MAX_CHARS]
     console.print(f"{len(human)} labelled human turns, generated turns without end")
-    config = LoraConfig(
-        r=RANK, lora_alpha=ALPHA, target_modules=["query", "value"], lora_dropout=0.05
-    )
-    bert = get_peft_model(embedder.model, config)
-    heads = Heads(embedder.model.config.hidden_size)
-    trained = [p for p in bert.parameters() if p.requires_grad] + list(heads.parameters())
-    optimiser = torch.optim.AdamW(trained, lr=rate, weight_decay=0.01)
-    spent, steps = _resume(work, bert, heads, optimiser)
-    bert.train()
-    stream = batches(
-        mixed(Generator(films, test=False, seed=seed + steps), human, seed + steps),
-        embedder.tokenizer,
-        batch,
-    )
-    began, last, running = time.monotonic(), time.monotonic(), 0.0
-    while (share := (spent + time.monotonic() - began) / (60 * minutes)) < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = rate * min(1.0, (steps + 1) / 50) * max(0.02, 1 - share)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = loss_of(bert, heads, next(stream))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimiser.step()
-        steps += 1
-        running += 0.02 * (float(loss.detach()) - running)
-        if time.monotonic() - last > 30:
-            console.print(f"step {steps}, {share:.0%}, loss {running:.3f}")
-            last = time.monotonic()
-            _keep(work, bert, heads, optimiser, spent + last - began, steps)
-    figures = _validate(bert, heads, embedder.tokenizer, films, corpora, seed)
+    run = start(embedder, rate, work)
+    made = Generator(films, test=False, seed=seed + run.steps)
+    source = mixed(made, human, seed + run.steps)
+    run = train(run, batches(source, embedder.tokenizer, batch), minutes, work, console)
+    figures = _validate(run.bert, run.heads, embedder.tokenizer, films, corpora, seed)
     meta = {
         "lora_rank": RANK,
         "lora_scale": ALPHA / RANK,
-        "steps": steps,
+        "lora_layers": list(LAYERS),
+        "steps": run.steps,
         "seed": seed,
         "validation": figures,
     }
-    save(out, heads, adapters_of(bert), meta)
+    save(out, run.heads, adapters_of(run.bert), meta)
     size = (out / "understander.safetensors").stat().st_size
-    print(json.dumps({"steps": steps, "minutes": minutes, "bytes": size, **figures}))
+    print(json.dumps({"steps": run.steps, "minutes": minutes, "bytes": size, **figures}))
 
 
 def adapters_of(bert: Any) -> dict[str, torch.Tensor]:
@@ -243,21 +283,17 @@ def _names(path: Path | None) -> dict[str, str]:
     return {r[0]: r[1] for r in rows if len(r) > 1}
 
 
-def _keep(
-    work: Path | None,
-    bert: Any,
-    heads: Heads,
-    optimiser: torch.optim.Optimizer,
-    spent: float,
-    steps: int,
-) -> None:
+def _keep(work: Path | None, run: Run) -> None:
     if work is None:
         return
     work.mkdir(parents=True, exist_ok=True)
     state = {
-        "lora": adapters_of(bert), "heads": heads.state_dict(), "optimiser": optimiser.state_dict(),
-        "spent": spent, "steps": steps,
-    }  # fmt: skip
+        "lora": adapters_of(run.bert),
+        "heads": run.heads.state_dict(),
+        "optimiser": run.optimiser.state_dict(),
+        "seconds": run.seconds,
+        "steps": run.steps,
+    }
     torch.save(state, work / "state.tmp")
     (work / "state.tmp").replace(work / "state.pt")
 
@@ -274,7 +310,7 @@ def _resume(
     with torch.no_grad():
         for name, tensor in state["lora"].items():
             mine[name].copy_(tensor)
-    return float(state["spent"]), int(state["steps"])
+    return float(state["seconds"]), int(state["steps"])
 
 
 if __name__ == "__main__":

@@ -23,7 +23,11 @@ _WE: Final = (
 _CUES: Final[list[tuple[Operator, str]]] = [
     (
         "retract",
-        r"(?:no longer (?:need|want)s?|(?:it |they |that )?(?:doesn'?t|does not|don'?t|do not|needn'?t|need not)(?: (?:really|necessarily))? (?:have|need)(?: it)? to be|doesn'?t need to be|needn'?t be|don'?t need (?:it )?to be|no need (?:for it )?(?:to be|for)|(?:you can )?(?:forget|drop|ignore|scrap|lift|lose|undo|cancel|discard|relax)(?: about)?|(?:you can |please |can you |could you )?(?:remove|clear|delete|take (?:out|off|away)|get rid of)|never ?mind(?: about)?|without the restriction(?: to| of| on)?)\b",
+        r"(?:no longer (?:need|want)s?|(?:it |they |that )?(?:doesn'?t|does not|don'?t|do not|needn'?t|need not)(?: (?:really|necessarily))? (?:have|need)(?: it)? to be|doesn'?t need to be|needn'?t be|don'?t need (?:it )?to be|no need (?:for it )?(?:to be|for)|(?:you can )?(?:forget|drop|ignore|scrap|lift|lose|undo|cancel|discard|relax)(?: about)?|(?:you can |please |can you |could you )?(?:remove|clear|delete|replace|swap(?: out)?|take (?:out|off|away)|get rid of)|never ?mind(?: about)?|without the restriction(?: to| of| on)?)\b",
+    ),
+    (
+        "want",
+        r"(?:have|had|did|do|can) (?:you|u|ya) (?:ever |already )?(?:seen|watched|see|watch|know|have|got|heard of|like)\b",
     ),
     (
         "indifferent",
@@ -70,7 +74,7 @@ _CUES: Final[list[tuple[Operator, str]]] = [
     ),
     (
         "seen",
-        rf"{_ADV}(?:(?:i|we)(?:'ve| have)?\s+{_ADV}(?:seen|watched|rewatched|saw)|seen|watched|rewatched|saw|finished|know)\b",
+        rf"{_ADV}(?:(?:i|we)(?:'ve| have)?\s+{_ADV}(?:seen|watched|rewatched|saw)|seen|watched|rewatched|saw|finished|i know|we know)\b",
     ),
     (
         "not",

@@ -65,8 +65,10 @@ def _by_words(
     if shown and (u.about or u.indifferent):
         return {"intent": "critique"}
     wants = intents.says("recommend", low)
-    if shown and len(u.mentions) == 1 and len(r.toks) <= 4 and not refused and pointing:
-        return _accepted(r, u)  # "the second one", said of a list, is a choice
+    chosen = len(u.mentions) == 1 and u.mentions[0].item_id in r.state.slate.item_ids
+    if shown and chosen and pointing and not (firm or refused or relative or u.about):
+        if len(r.toks) <= 4 or _CHOICE.search(low):
+            return _accepted(r, u)  # "the second one", said of a list, is a choice
     if not firm and not u.mentions and not u.unknown and not wants and _off_topic(r):
         return {"intent": _small_talk(low) or "chat", "about": ()}
     if (
@@ -93,6 +95,10 @@ def _by_words(
         return {"intent": "reject", "about": ()}
     if intents.says("indifferent", low) and not u.about:
         return {"intent": "recommend"}
+    if re.match(
+        r"\W*(?:(?:but|and|please|also|ok),? )*(?:no|not|nothing|without|avoid|skip)\s+\w", low
+    ):
+        return {"intent": "critique" if shown else "recommend", "about": ()}
     tastes = bool(re.search(r"\b(?:i|we|my|me)\b", low)) and bool(
         {t.word for t in r.toks} & r.lexicon.nouns
     )
@@ -167,6 +173,9 @@ def _names_field(r: Reading, name: str) -> bool:
     return any(re.search(rf"\b{re.escape(w)}\b", r.low) for w in words)
 
 
+_CHOICE: Final = re.compile(
+    r"^\W*(?:ok|okay|yes|yeah|sure|right|alright|fine|then|maybe|i'?d like|i want|i would like|let me)\b|\bthen\W*$"
+)
 #: What each intent needs before the encoder may decide for it.
 _NEEDS: Final[dict[str, str]] = {
     "more": "shown", "critique": "shown", "accept": "shown", "reject": "shown", "compare": "shown",

@@ -124,6 +124,7 @@ _AGE: Final = re.compile(
     r"(?:(?:for|with|suitable for|ok for|okay for|appropriate for|and)\s+)?(?:my|our|an?|the|his|her)?\s*"
     r"(?P<n>\d{1,2}|" + "|".join(w for w in WORDS if w not in ("a", "an", "half", "hundred")) + r")"
     r"[\s-]*(?:years?|yrs?|yr)?[\s-]*olds?\b"
+    r"|\b(?:daughter|son|kids?|child|children|boy|girl|nephew|niece|grand\w+|he|she|they|oldest|youngest)(?:'s|'re| is| are|,| who is)?\s(?:only |just |about |now |aged? )?(?P<k>\d{1,2})\b(?!\s*(?:min|hour|film|movie))"
     r"|\bpg[\s-]?(?P<pg>\d\d)\b|(?:\bfsk|\brated|\bage|\bages|\baged|\bunder)\s+(?P<m>\d{1,2})\b(?!\s*(?:min|hour|dollar|euro))"
 )
 _GROUPS: Final = (
@@ -139,7 +140,7 @@ def ages(low: str, facet: "Facet") -> list[Number]:
     """Who it is for: an age or a group becomes an upper bound on the advised minimum age."""
     out = []
     for m in _AGE.finditer(low):
-        said = m.group("n") or m.group("pg") or m.group("m")
+        said = m.group("n") or m.group("k") or m.group("pg") or m.group("m")
         value = plain(said)
         if value is None or value > 21:
             continue

@@ -19,8 +19,8 @@ SOFT_ROLES: Final = frozenset({"tag", "mood"})  # known for some items only: wis
 _MAX_WORDS: Final = 5
 #: Plain words too broad to be a wish by themselves, though their comparatives are one.
 _VAGUE: Final = frozenset(
-    "big small love action quick easy moving visual cold deep comedy romance blood effects jokes warm "
-    "emotional quiet calm sweet easier smart clever modest grand mild tame dumb".split()
+    "big small love action quick easy moving visual cold deep comedy romance blood effects jokes "
+    "warm emotional quiet calm sweet easier smart clever modest grand mild tame dumb".split()
 )
 
 

@@ -30,7 +30,7 @@ _PRAISE: Final = re.compile(
 
 
 _IT_AFTER: Final = re.compile(
-    r"^[^.!?]{0,40}?\b(?:(?P<good>(?:and |i |we |really |but )*(?:loved|liked|enjoyed|adored) (?:it|that|them|both|those)|(?:it|they) (?:was|were|is|are) (?:\w+ly |so |very |pretty |quite |a )*(?:great|good|amazing|awesome|excellent|brilliant|fantastic|perfect|wonderful|hilarious|fun|lovely|superb))|(?P<bad>(?:it|they) (?:was|were|is|are) (?:\w+ly |so |very |pretty |quite |a bit |kind of |too )*(?:terrible|awful|bad|boring|dull|horrible|overrated|meh|disappointing|stupid|rubbish|not (?:good|great|for me|my))|(?:hated|disliked|didn'?t (?:really )?(?:like|enjoy)|wasn'?t (?:a fan|into)|couldn'?t stand|did not like) ?(?:it|that|them|both|of it|those)?))\b"
+    r"^.{0,40}?\b(?:(?P<good>(?:and |i |we |really |but )*(?:loved|liked|enjoyed|adored) (?:it|that|them|both|those)|(?:it|they) (?:was|were|is|are) (?:\w+ly |so |very |pretty |quite |a )*(?:great|good|amazing|awesome|excellent|brilliant|fantastic|perfect|wonderful|hilarious|fun|lovely|superb))|(?P<bad>(?:it|they) (?:was|were|is|are) (?:\w+ly |so |very |pretty |quite |a bit |kind of |too )*(?:terrible|awful|bad|boring|dull|horrible|overrated|meh|disappointing|stupid|rubbish|not (?:good|great|for me|my))|(?:hated|disliked|didn'?t (?:really )?(?:like|enjoy)|wasn'?t (?:a fan|into)|couldn'?t stand|did not like) ?(?:it|that|them|both|of it|those)?))\b"
 )
 
 
@@ -67,6 +67,10 @@ def read_mentions(
             Mention(item_id=i, said=words, attitude=attitude, turn=r.turn, relative=relative)
             for i in ids
         ]
+    verdict = _OF_BOTH.search(r.low)
+    if verdict and len(out) > 1:
+        attitude = "like" if verdict.group("good") else "dislike"
+        out = [m.model_copy(update={"attitude": attitude}) for m in out]
     if not pointed and not asked:
         out += _pronouns(r, p, it, every)
     return out
@@ -84,6 +88,9 @@ def _only_names(r: Reading, items: list[Link]) -> bool:
     return bool(items) and used >= 0.7 * len(r.text)
 
 
+_OF_BOTH: Final = re.compile(
+    r"\b(?:(?P<good>loved|liked|enjoyed|adored|like|love)|(?P<bad>hated|disliked|didn'?t (?:really )?like)) (?:both|them|all|those|them all|all of them)\b"
+)
 _SAID_OF_IT: Final[list[tuple[Attitude, bool, re.Pattern[str]]]] = [
     ("reject", True, re.compile(r"\bnone of (?:these|those|them)\b|\bdon'?t (?:like|want|fancy) any\b|\bnot (?:these|those|any of)\b|\bdidn'?t like any\b")),
     ("seen", True, re.compile(r"\b(?:seen|watched|know) (?:all (?:of )?(?:them|these|those)|them(?: all)?|these|those|both|every)\b|\bseen all\b")),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _GE_OPEN: Final = r"(?:after|newer than|later than|over|more than|longer than|above|beyond|greater than|higher than|bigger than|past|post|exceeding|older than|not up to)"  # fmt: skip
 _LE_OPEN: Final = r"(?:before|older than|earlier than|under|less than|shorter than|below|prior to|pre|lower than|smaller than|cheaper than|fewer than|younger than)"  # fmt: skip
 _GE: Final = r"(?:since|from|at least|no (?:older|earlier|less|shorter|lower|cheaper) than|minimum(?: of)?|min|starting (?:from|at|in)|>=)"  # fmt: skip
-_LE: Final = r"(?:until|till|up to|at most|no (?:newer|later|more|longer|higher|older) than|maximum(?: of)?|max|within|not exceeding|<=)"  # fmt: skip
+_LE: Final = r"(?:until|till|up to|at most|no (?:newer|later|more|longer|higher|older) than|maximum(?: of)?|max|within|not exceeding|(?:only )?(?:have|got)(?: only| about| just)?|<=)"  # fmt: skip
 _AROUND: Final = r"(?:around|about|circa|roughly|approximately|close to|near)"
 _AFTER_GE: Final = r"(?:\s*(?:or|and)\s+(?:newer|later|above|more|longer|up|over|after|higher|older)|\s*\+|\s+on(?:wards?)?\b|\s+upwards?|\s+(?:at least|minimum))"  # fmt: skip
 _AFTER_LE: Final = r"(?:\s*(?:or|and)\s+(?:older|earlier|less|shorter|under|below|before|fewer|cheaper|lower)|\s+(?:max(?:imum)?|at most|tops|or so max))"  # fmt: skip
@@ -135,13 +135,9 @@ def _quantities(
         if bare is not None and facet.unit and facet.unit.startswith("minute") and a < 5 <= b:
             a *= 60
         a, b = min(a, b), max(a, b)
-        if (
-            facet.role == "date"
-            and re.match(r"\s*to\b", low[m.end("a") :]) is None
-            and "and" in m.group()
-        ):
-            if not m.group().startswith(("between", "from")):
-                continue  # "1999 and 2003" are two years
+        two_years = facet.role == "date" and " and " in m.group()
+        if two_years and not m.group().startswith(("between", "from")):
+            continue  # "1999 and 2003" are not a range
         out.append(number(low, m.start(), m.end(), facet, (("ge", (a,)), ("le", (b,)))))
     taken = [(n.start, n.end) for n in out]
     for m in re.finditer(rf"(?<![\w]){lead}{single}", low):

@@ -99,6 +99,8 @@ def _seen(r: Reading, piece: Number | Ref, slot: str) -> bool:
     return any(s.start < piece.end and s.end > piece.start for s in spans)
 
 
+_NAMED_ROLES: Final = frozenset({"language", "origin", "category"})
+_POINTING: Final = frozenset("one 1 second first it these that this the a".split())
 _PLAIN_WORDS: Final = frozenset(
     {"more", "less", "not", "too", "very", "new", "old", "good", "best"}
 )
@@ -115,27 +117,15 @@ def _believable(r: Reading, link: Link, found: list[Found], scopes: Scopes) -> b
     inside = [f for f in found if f.start < link.end and f.end > link.start]
     if link.kind == "person":
         return not any(f.start <= link.start and f.end >= link.end for f in inside)
-    plain = {
-        *r.lexicon.nouns,
-        "one",
-        "1",
-        "second",
-        "first",
-        "it",
-        "these",
-        "that",
-        "this",
-        "the",
-        "a",
-    }
-    covered = set(plain)
+    covered = {*r.lexicon.nouns, *_POINTING}
     for f in inside:
         covered |= {t.word for t in tokens(f.said)}
-    cue = scopes.operator(link.start) in ("similar", "like", "seen", "dislike", "unseen")  # fmt: skip
+    cue = scopes.operator(link.start) in ("similar", "like", "seen", "dislike", "unseen")
     if all(w in covered or w in _PLAIN_WORDS for w in words):
         if not inside:
             return capital or (cue and link.score > 0.8)
-        own = any(isinstance(e, Value) and r.lexicon.facets[e.facet].role in ("language", "origin", "category") for f in inside for e in f.entries)  # fmt: skip
+        entries = [e for f in inside for e in f.entries if isinstance(e, Value)]
+        own = any(r.lexicon.facets[e.facet].role in _NAMED_ROLES for e in entries)
         multi = len(words) > 1
         return capital and (cue or multi) and (not own or multi)
     return True

@@ -18,7 +18,7 @@ _BY_ROLE: Final[list[tuple[str, str]]] = [
     ("date", r"when (?:was|were|did|is|does)|what year|which year|how old (?:is|are)|release (?:date|year)|year (?:of|was|is|did)|date of|come out|came out|how (?:new|recent)|what decade"),
     ("amount", r"how long|run(?:ning)?[- ]?time|what(?:'s| is) (?:the |its )?(?:length|duration)|how many (?:minutes|hours)|length of|duration of"),
     ("maker", r"who(?:'s| is| was)? ?(?:the )?(?:made|directed|wrote|makes|directs|director|maker|author|created|designed|filmmaker|helmed|behind|did|(?:man|woman|person|one|people) behind|called the shots)|(?:director|filmmaker|author|maker|brand) of|directed by (?:whom|who)|what(?:'s| is) the director|which director"),
-    ("people", r"who(?:'s| is| was| are| were)? (?:in|else is in|stars?|starring|plays?|acts?|acted|acting|played|the (?:main |lead )?(?:actors?|actress(?:es)?|stars?|cast|leads?))|(?:the |main |full )?cast\b|which actors?|what actors?|(?:main|supporting|lead|leading) (?:actors?|actress|cast)|who'?s in"),
+    ("people", r"who(?:'s| is| was| are| were)? (?:in|else is in|stars?|starring|plays?|acts?|acted|acting|played|the (?:main |lead )?(?:actors?|actress(?:es)?|stars?|cast|leads?))|(?:the |main |full )?cast\b|which actors?|what actors?|(?:main|supporting|lead|leading) (?:actors?|actress|cast)|who'?s in|who(?:'s| is| are) the (?:guys?|man|men|woman|women|girls?|boys?|kids?|actors?|actress|stars?|voices?)"),
     ("premise", r"what(?:'s| is|s| are|'re) (?:it|that|this|they|the \w+(?: one)?|.{1,60}?)(?: (?:one|film|movie))? (?:all )?about\b|(?:the |its |a )?(?:plot|premise|synopsis|storyline|summary)|tell me (?:more|a bit|something|a little)?(?: more)?\s?about|what happens in|(?:main|central) (?:theme|conflict|idea|story)|storyline|(?:more )?(?:info|information|details) (?:on|about)|describe|more about|what(?:'s| is) the story|the story (?:of|about)\?"),
     ("origin", r"(?:what|which) country|where (?:is|was|were|does|did|'s) .{0,40}(?:from|made|produced|shot|filmed)|country of origin"),
     ("language", r"(?:what|which) language|subtitle[sd]?|dubbed|spoken in|is (?:it|that|this|.{1,30}) in (?:english)"),
@@ -51,7 +51,7 @@ _YES_NO: Final = re.compile(
 )
 _HOW: Final = re.compile(r"\bhow (?!about|come|are you|do you do|long ago)(?:\w+ )")
 _REQUEST: Final = re.compile(
-    r"\b(?:do you have|have you got|are there|is there (?:a|any|some|something)|can you|could you|would you|will you|any (?:good|other)|got any|what (?:do|would|should|can|could|else)|"
+    r"\b(?:do you have|have you got|are there|is there (?:a|any|some|something)|can you|could you|would you|will you|any (?:good|other)|got any|what (?:do you (?:have|recommend|suggest|think i|know)|would|should|can|could|else)|"
     r"what (?:are|is) (?:some|a good|your)|how about|what about|recommend|suggest)\b"
 )
 
@@ -74,6 +74,11 @@ def read_question(
     best = _superlative(low, lexicon)
     if best and (asks or re.search(r"\bof (?:these|them|those|the)\b", low)):
         return best
+    than = re.search(r"^\W*(?:is|are|was|were) .{2,80}? (\w+er|(?:more|less) \w+) than\b", low)
+    if than:
+        found_side = _side(than.group(1), lexicon)
+        if found_side:
+            return Asked("superlative", found_side[0], found_side[1], than.group(1))
     m = _COMPARE.search(low)
     if m and (asks or m.group().startswith(("compar", "differen")) or "vs" in m.group()):
         return Asked("compare", None, None, m.group())
@@ -145,6 +150,8 @@ def _fact(
                 return Asked("fact", entry.facet, None, low[start:_end])
             if place >= start and isinstance(entry, str):
                 return Asked("fact", entry, None, low[start:_end])
+    if re.search(r"\?|^\W*(?:is|are|was|were|does|did|has|how|what|where|who|when|which)\b", low):
+        return Asked("fact", None, None, low)  # of something no column holds, if an item is meant
     return None
 
 
@@ -189,6 +196,24 @@ def _superlative(low: str, lexicon: Lexicon) -> Asked | None:
         if entry is not None:
             sign = entry.direction * (-1 if m.group(1) == "least" else 1)
             return Asked("superlative", entry.scale, 1 if sign > 0 else -1, m.group())
+    return None
+
+
+_COMPARATIVE: Final = {
+    "newer": "newest", "older": "oldest", "longer": "longest", "shorter": "shortest",
+    "cheaper": "cheapest", "pricier": "priciest", "dearer": "dearest",
+}  # fmt: skip
+
+
+def _side(words: str, lexicon: Lexicon) -> tuple[str, Literal[-1, 1]] | None:
+    """The facet or scale a comparative is about: "longer" -> (runtime, 1)."""
+    if words in lexicon.scale_words:
+        entry = lexicon.scale_words[words]
+        return entry.scale, entry.direction
+    if words in _COMPARATIVE:
+        best = _superlative(f"which is the {_COMPARATIVE[words]}", lexicon)
+        if best and best.field and best.direction:
+            return best.field, best.direction
     return None
 
 

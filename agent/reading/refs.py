@@ -31,6 +31,7 @@ _POINT: Final = re.compile(
     r"|(?:^|\s)#(?P<hash>\d{1,2})\b"
     r"|^\s*(?P<digit>\d{1,2})\s*[.!?]?\s*$"
     r"|\b(?:compare|between|difference between)\s+(?:numbers?\s+)?(?P<d1>\d)\s+(?:and|with|to|vs\.?|or)\s+(?:number\s+)?(?P<d2>\d)\b"
+    r"|\b(?:seen|watched|liked?|loved?|hated?|not|want|try|take|choose|pick|prefer|about|watch) (?:numbers? |#)?(?P<list>\d(?:(?:,| and|, and| or| &) (?:number |#)?\d)*)(?![\d\w:])(?!\s+(?:more|others?|films?|movies?|hours?|min|years?|or))"
     r"|\b(?P<d3>\d)\s+(?:vs\.?|versus)\s+(?P<d4>\d)\b"
 )
 _ALL: Final = re.compile(
@@ -62,6 +63,9 @@ def read_refs(low: str, state: DialogueState) -> list[Ref]:
             word = m.group("many")
             n = _COUNTS.get(word) or int(word)
             ids = shown[:n] if m.group("end") in ("first", "top") else shown[-n:]
+        elif m.group("list"):
+            digits = [int(d) for d in re.findall(r"\d", m.group("list"))]
+            ids = [shown[d - 1] for d in digits if 0 < d <= len(shown)]
         elif m.group("d1") or m.group("d3"):
             pair = [m.group("d1") or m.group("d3"), m.group("d2") or m.group("d4")]
             ids = [shown[int(d) - 1] for d in pair if 0 < int(d) <= len(shown)]

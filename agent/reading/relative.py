@@ -98,7 +98,9 @@ def read_relative(
     return out
 
 
-_SAME: Final = re.compile(r"\b(?:the )?same ((?:main |lead )?[a-z]+(?: [a-z]+)?)\b")
+_SAME: Final = re.compile(
+    r"\b(?:(?:the )?same|(?:from|by|with|of|another from) (?:that|this|its|his|her)) ((?:main |lead )?[a-z]+(?: [a-z]+)?)\b"
+)
 
 
 def _same(
@@ -236,16 +238,20 @@ def _plain(
             r"\b(?:too|not|so|no|nothing|overly)\s+(?:too |so |that |overly )?$", low[: m.start()]
         )
     )
-    if operator in ("retract", "indifferent", "seen", "unseen", "like", "dislike") and not too:
+    nouns = "|".join(["ones?", *map(re.escape, r.lexicon.nouns)])
+    of_items = bool(re.match(rf"\s+(?:{nouns})\b", low[m.end() :])) or m.group().endswith("s")
+    if operator in ("like", "dislike") and not of_items and not too:
+        return None  # "I loved the old Batman" is a taste in one item
+    if operator in ("retract", "indifferent", "seen", "unseen") and not too:
         return None
-    if too or operator == "not":
+    if too or operator in ("not", "dislike"):
         side = -1 if side > 0 else 1
         if kind == "date":
             return _recent_or_old(r, facet, side, m.group(), half=True)
     if kind == "date":
         return _recent_or_old(r, facet, side, m.group())
     low_q, high_q = r.lexicon.ranges[facet.name][1:3]
-    flipped = too or operator == "not"
+    flipped = too or operator in ("not", "dislike")
     value = (high_q if side < 0 else low_q) if flipped else (high_q if side > 0 else low_q)
     return _clause(r, facet, side, round(value), m.group())
 

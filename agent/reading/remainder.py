@@ -7,34 +7,48 @@ import re
 from typing import Final
 
 from agent.reading.cues import Scopes
-from tools.names import Token
+from tools.names import Token, fold
 
-_STOP: Final = frozenset(
-    """a about above after again all also am an and any anybody anyone anything are as at be because been before being
-    best better bit both but by came can cant come could couldnt did didnt different do does doesnt doing done dont
-    each easy else enough ever every everyone few find fine first for from general genuinely get getting give go going
-    good got great had has have havent having he hello help her here hers hey hi him his how however i id idea ideas if
-    ill im in interesting into is isnt it its ive just keen kind kinda know last least less let lets like liked likes
-    list little long look looking lot love loved make making many may maybe me mean might mind mine more most much my
-    need never new next nice no none not nothing now of off ok okay on one ones only open option options or other
-    others our out over perhaps please pretty prefer quite rather really recommend recommendation recommendations
-    recommended right same say see seen she should show since so some somebody someone something sort still such
-    suggest suggestion suggestions suggestion sure take tell than thank thanks that thats the their them then there
-    theres these they thing things think this those though to today tonight too top try type under up us use usual
-    usually very want wants was wasnt watch watched watching way we week weekend well were what whatever when where
-    which while who whole why will wish with without wont would wouldnt yeah yep yes yet you your preferably
-    stuff anyway actually instead fairly somewhat feel feeling fancy mood evening night bored lately recently hmm um
-    uh oh ah ooh alright cool awesome amazing lol haha hope hoping search searching want wanna gonna favourite favorite
-    favourites favorites enjoy enjoyed enjoys fan set involving featuring starring deals dealing around based made
-    directed director year years old older newer recent decade minutes hours hour age available must absolutely
-    definitely ideally guess suppose called named title version choose choosing pick help family-friendly
-    give gave bring myself yourself could've i'd you're it's don't that's i'm i've let's what's there's can't
-    part kind kinds sorts types terms nothing everything else'n btw either neither nor lead role popular
-    famous classic hidden gem gems similar along lines another goodbye bye hi hey hello cheers welcome weather morning afternoon done perfect vein style spirit""".split()
+_WORDS: Final = """
+    random seem seems sound sounds together
+    a about above absolutely actually after afternoon again age ah all along alright also am
+    amazing an and another any anybody anyone anything anyway are around as at available
+    awesome based be because been before being best better bit bored both bring btw but by bye
+    called came can can't cant cheers choose choosing classic come cool could could've couldnt
+    dealing deals decade definitely did didnt different directed director do does doesnt doing
+    don't done dont each easy either else else'n enjoy enjoyed enjoys enough evening ever
+    every everyone everything fairly family-friendly famous fan fancy favorite favorites
+    favourite favourites featuring feel feeling few find fine first for from gave gem gems
+    general genuinely get getting give go going gonna good goodbye got great guess had haha
+    has have havent having he hello help her here hers hey hi hidden him his hmm hope hoping
+    hour hours how however i i'd i'm i've id idea ideally ideas if ill im in instead
+    interesting into involving is isnt it it's its ive just keen kind kinda kinds know last
+    lately lead least less let let's lets like liked likes lines list little lol long look
+    looking lot love loved made make making many may maybe me mean might mind mine minutes
+    mood more morning most much must my myself named need neither never new newer next nice
+    night no none nor not nothing now of off oh ok okay old older on one ones only ooh open
+    option options or other others our out over part perfect perhaps pick please popular
+    prefer preferably pretty quite rather really recent recently recommend recommendation
+    recommendations recommended right role same say search searching see seen set she should
+    show similar since so some somebody someone something somewhat sort sorts spirit starring
+    still stuff style such suggest suggestion suggestions suppose sure take tell terms than
+    thank thanks that that's thats the their them then there there's theres these they thing
+    things think this those though title to today tonight too top try type types uh um under
+    up us use usual usually vein version very wanna want wants was wasnt watch watched
+    watching way we weather week weekend welcome well were what what's whatever when where
+    which while who whole why will wish with without wont would wouldnt yeah year years yep
+    yes yet you you're your yourself
+    """.split()
+_STOP: Final = frozenset(fold(w) for w in _WORDS)
+_COMPANY: Final = re.compile(
+    r"\b(?:with|for) (?:my|our|the|his|her|some|a few|a|an)(?: \w+){0,2}? (?:mum|mom|mother|dad|father|grand\w+|"
+    r"wife|husband|girlfriend|boyfriend|partner|friends?|mates?|brothers?|sisters?|parents?|family|kids?|"
+    r"child(?:ren)?|sons?|daughters?|nephews?|nieces?|date|group|roommates?|colleagues?|cousins?)\b"
 )
 _INTRO: Final = re.compile(
-    r"\b(?:about|where|involving|set (?:in|on|during|at|around)|revolv\w+ around|deal(?:s|ing) with|centered (?:on|around)|"
-    r"focus(?:ed|ing|es) on|with|featuring|in which|based on|related to|themes? of|that (?:has|have|is|are)|full of|on the (?:topic|subject|theme) of)\s"
+    r"\b(?:about|where|involving|set (?:in|on|during|at|around)|revolv\w+ around|deal(?:s|ing) with|"
+    r"centered (?:on|around)|focus(?:ed|ing|es) on|with|featuring|in which|based on|related to|"
+    r"themes? of|that (?:has|have|is|are)|full of|on the (?:topic|subject|theme) of)\s"
 )
 _SPLIT: Final = re.compile(r"[.!?\n;,]|\bbut\b|\bplease\b|\bthanks?\b|\bthank you\b")
 MAX_WORDS: Final = 24
@@ -56,6 +70,7 @@ def read_about(
     is an answer or nothing else was read, so bare words count as a subject. ``subjects``:
     stretches that the encoder takes for one.
     """
+    hard = [*hard, *(m.span() for m in _COMPANY.finditer(low))]
     pieces: list[list[Token]] = [[]]
     for n, tok in enumerate(toks):
         blocked = any(s < tok.end and e > tok.start for s, e in hard)

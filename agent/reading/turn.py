@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from agent.reading import intents
-from agent.reading.cues import Operator
+from agent.reading.cues import Scopes
 from agent.reading.decide import decide_intent, settle
 from agent.reading.mentions import read_mentions
 from agent.reading.pieces import Pieces, Reading, find_pieces, within
@@ -49,12 +49,12 @@ def read(r: Reading) -> StateUpdate:
     unknown = _unknown(r, p, said)
     count = intents.read_count(p.masked, r.lexicon.nouns) if not p.refs else None
     about = _about(r, p, said, bool(mentions), unknown)
-    said.retract += [m.item_id for m in mentions if _operator_of(m, p) == "retract"]
+    mentions = _taken_back(r, p, mentions, said)
     question = _as_question(r, asked, mentions, p, it, every)
     update = StateUpdate(
         intent="chat",
-        mentions=tuple(_dedupe(m for m in mentions if _operator_of(m, p) != "retract")),
-        add=tuple(c for c in said.add if c.field not in said.retract or c.op == "none"),
+        mentions=tuple(_dedupe(mentions)),
+        add=_tightest(c for c in said.add if c.field not in said.retract or c.op == "none"),
         retract=tuple(dict.fromkeys(said.retract)),
         wishes=tuple({w.scale: w for w in said.wishes}.values()),
         about=(About(text=about, turn=r.turn),) if about else (),
@@ -67,9 +67,31 @@ def read(r: Reading) -> StateUpdate:
     return settle(r, update) if r.sensed is not None else update
 
 
-def _operator_of(m: Mention, p: Pieces) -> Operator:
-    link = next((x for x in p.links if x.value == m.item_id), None)
-    return p.scopes.operator(link.start) if link else "none"
+def _taken_back(r: Reading, p: Pieces, mentions: list[Mention], said: Said) -> list[Mention]:
+    """ "forget Arrival" takes back what was said of it; "remove the second" rejects it."""
+    places = {x.value: x.start for x in p.links if x.kind == "item"}
+    places |= {i: x.start for x in p.refs for i in x.item_ids}
+    held = {m.item_id for m in r.state.beliefs.mentions}
+    out = []
+    for m in mentions:
+        if p.scopes.operator(places.get(m.item_id, -1)) != "retract":
+            out.append(m)
+        elif m.item_id in held or m.item_id not in r.state.slate.item_ids:
+            said.retract.append(m.item_id)
+        else:
+            out.append(m.model_copy(update={"attitude": "reject"}))
+    return out
+
+
+def _tightest(clauses: Iterable[Clause]) -> tuple[Clause, ...]:
+    """Of several bounds on one side of a facet the narrowest: "something short, 80 minutes"."""
+    out: dict[object, Clause] = {}
+    for clause in clauses:
+        key: object = (clause.field, clause.op) if clause.op in ("ge", "le") else id(clause)
+        old = out.get(key)
+        if old is None or (clause.values > old.values) == (clause.op == "ge"):
+            out[key] = clause
+    return tuple(out.values())
 
 
 def _dedupe(mentions: Iterable[Mention]) -> list[Mention]:
@@ -97,9 +119,30 @@ def _question(r: Reading, p: Pieces) -> tuple[Asked | None, tuple[int, int] | No
             continue
         inside = [(a - start, b - start, e) for a, b, e in places if start <= a < end]
         asked = read_question(r.text[start:end], sentence, r.lexicon, inside)
+        if asked and asked.kind == "fact" and asked.field is None:
+            if not _points_at_item(p, r, start, end):
+                continue
+            words = read_about(
+                sentence, tokens(sentence), _used(p, start), [], Scopes(""), r.lexicon.nouns, True
+            )
+            asked = asked._replace(field=" ".join(words.split()[:3]) or "that")
         if asked and _about_items(asked, r, p, sentence):
             return asked, (start, end)
     return None, None
+
+
+def _used(p: Pieces, start: int) -> list[tuple[int, int]]:
+    spans = [(x.start, x.end) for x in p.links] + [(x.start, x.end) for x in p.refs]
+    return [(s - start, e - start) for s, e in spans]
+
+
+def _points_at_item(p: Pieces, r: Reading, start: int, end: int) -> bool:
+    """Is one item meant in this sentence: by name, by place on the slate, or by "it"?"""
+    if any(start <= s + start < end for s, _ in _used(p, start)):
+        return any(x.kind == "item" for x in p.links) or bool(p.refs)
+    return bool(r.state.slate.item_ids) and bool(
+        re.search(r"\b(?:it|its|that one|this one|the (?:film|movie))\b", p.masked[start:end])
+    )
 
 
 def _about_items(asked: Asked, r: Reading, p: Pieces, sentence: str) -> bool:
@@ -194,5 +237,12 @@ def _about(r: Reading, p: Pieces, said: Said, named: bool, unknown: list[str]) -
     long_chat = len(r.toks) > 14 and not answering
     subjects = sensed_subjects(r.sensed) if r.sensed is not None else []
     return read_about(
-        r.low, r.toks, hard, said.soft, p.scopes, r.lexicon.nouns, eager and not long_chat, subjects
+        r.low,
+        r.toks,
+        hard,
+        said.soft,
+        p.scopes,
+        r.lexicon.nouns | r.lexicon.labels,
+        eager and not long_chat,
+        subjects,
     )

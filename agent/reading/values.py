@@ -9,6 +9,7 @@ which nothing is known passes.
 
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, Literal
 
 from agent.reading.cues import Operator, Scopes
@@ -30,8 +31,11 @@ _DEGREE: Final = re.compile(
 _BOTH: Final = re.compile(
     r"\b(?:both|as well as|mix(?:ed|ture)? (?:of|with)|cross between|combination of|blend of|combine[sd]?|at the same time|plus)\b"
 )
+_TOLD: Final = re.compile(
+    r"\b(?:it|that|this|which|he|she|they)(?:'s| is| was| were| are| has| had)\s+(?:\w+\s+){0,3}$"
+)
 _FOREIGN: Final = re.compile(
-    r"\b(?:foreign(?:[- ]language)?|international|world cinema|subtitled)\b"
+    r"\b(?:foreign(?:[- ]language)?|international|world cinema|subtitled|subtitles?)\b"
 )
 
 
@@ -167,12 +171,8 @@ def _beside_category(
 def _only_told(low: str, one: Found, operator: Operator, value: bool, lexicon: Lexicon) -> bool:
     """Told of something seen ("the action was believable", "it was a horror film"), not asked for."""
     before, after = low[: one.start], low[one.end :]
-    if re.search(
-        r"\b(?:it|that|this|which|he|she|they)(?:'s| is| was| were| are| has| had)\s+(?:\w+\s+){0,3}$",
-        before,
-    ):
-        if operator == "none" or operator == "seen":
-            return True
+    if operator in ("none", "seen") and _TOLD.search(before):
+        return True
     if not value or operator != "none" or len(low) < 60:
         return False
     noun = re.match(
@@ -211,7 +211,7 @@ def _wanted(facet: str, hits: list[_Hit], low: str, turn: int, *, together: bool
     values = tuple(dict.fromkeys(v for h in hits for v in h.values))
     if len(values) == 1:
         return _clause(facet, "any", values, hits, turn)
-    gaps = [low[a.end : b.start].strip(" -/") for a, b in zip(hits, hits[1:], strict=False)]
+    gaps = [low[a.end : b.start].strip(" -/") for a, b in pairwise(hits)]
     if any(re.search(r"\bor\b|,|\bbut\b|/", g) for g in gaps):
         return _clause(facet, "any", values, hits, turn)
     if len(hits) == 1:
@@ -325,5 +325,8 @@ def _foreign(said: Said, low: str, scopes: Scopes, lexicon: Lexicon, turn: int) 
     if operator in ("retract", "indifferent"):
         said.retract.append(facets[0].name)
         return
+    if m.group().startswith("subtitle") and operator not in ("not", "dislike"):
+        said.hard.pop()
+        return  # "with subtitles" says nothing of the language that is spoken
     op: Literal["any", "none"] = "any" if operator in ("not", "dislike") else "none"
     said.add.append(Clause(field=facets[0].name, op=op, values=(home,), said=m.group(), turn=turn))

@@ -11,6 +11,7 @@ from agent.state import Beliefs, DialogueState, Plan, Slate, StateUpdate, Turn
 from agent.understand import understand
 from catalog.filters import Clause
 from catalog.items import Catalog
+from tests.agent.lamps import lamps
 from tests.agent.turns_table import SLATE, TURNS
 from tools.find_title import TitleLinker
 
@@ -104,9 +105,11 @@ def _check_clauses(got: StateUpdate, spec: dict[str, Any]) -> list[str]:
     loose = {c.field for c in clauses(spec.get("loose", ""))}
     for clause in clauses(spec.get("add", "")):
         fits = [
-            c for c in have
-            if c[:2] == (clause.field, clause.op) and (not clause.values or c[2] == frozenset(clause.values))
-        ]  # fmt: skip
+            c
+            for c in have
+            if c[:2] == (clause.field, clause.op)
+            and (not clause.values or c[2] == frozenset(clause.values))
+        ]
         if not fits:
             return [f"clauses {sorted(map(str, have))}"]
         have.discard(fits[0])
@@ -168,3 +171,45 @@ def test_hostile_text_is_harmless_and_fast(films: tuple[Catalog, TitleLinker], t
     assert all(catalog.has(m.item_id) for m in got.mentions)
     names = {f.name for f in catalog.domain.facets}
     assert all(c.field in names for c in got.add)
+
+
+def test_a_shop_of_lamps_is_read_by_the_same_code() -> None:
+    """Nothing in the reader knows of films: facets, units and scales come from the catalogue."""
+    catalog = lamps()
+    linker = TitleLinker(catalog)
+
+    def read(text: str, shown: tuple[str, ...] = ()) -> StateUpdate:
+        slate = Slate(item_ids=shown)
+        turns = [Turn(role="agent", text="Here.", act="recommend", slate=slate)] if shown else []
+        state = DialogueState(turns=[*turns, Turn(role="user", text=text)], slate=slate)
+        return understand(text, state, catalog, linker)
+
+    def said(update: StateUpdate) -> set[tuple[str, str, tuple[float | str, ...]]]:
+        return {(c.field, c.op, c.values) for c in update.add}
+
+    assert said(read("a desk lamp under 50 euros")) == {
+        ("kind", "any", ("Desk",)),
+        ("price", "le", (50.0,)),
+    }
+    assert said(read("floor lamps by Ada Holm, nothing before 2015")) == {
+        ("kind", "any", ("Floor",)),
+        ("maker", "any", ("Ada Holm",)),
+        ("year", "ge", (2015.0,)),
+    }
+    assert said(read("no pendants, at most €100")) == {
+        ("kind", "none", ("Pendant",)),
+        ("price", "le", (100.0,)),
+    }
+    shown = ("l1", "l3", "l7")
+    cheaper = read("something cheaper than the second", shown)
+    assert said(cheaper) == {("price", "le", (119.0,))}
+    warmer = read("like the Glow but warmer", shown)
+    assert warmer.wishes[0].scale == "warmth" and warmer.wishes[0].relative_to == "l7"
+    assert warmer.mentions[0].item_id == "l7" and warmer.mentions[0].relative
+    cost = read("how much is the first one?", shown)
+    assert cost.question is not None
+    assert (cost.question.field, cost.question.item_ids) == ("price", ("l1",))
+    cheapest = read("which is the cheapest?", shown)
+    assert cheapest.question is not None and cheapest.question.direction == -1
+    assert cheapest.question.field == "price" and cheapest.intent == "compare"
+    assert read("who made the Comet?", shown).question.field == "maker"  # type: ignore[union-attr]

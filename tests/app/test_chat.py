@@ -32,7 +32,10 @@ class ShopAgent:
     def state(self, thread: str) -> DialogueState:
         return self.states.get(thread, DialogueState())
 
-    resume = state
+    def resume(self, thread: str) -> DialogueState:
+        if self.trouble:
+            raise self.trouble
+        return self.state(thread)
 
     def turn(self, thread: str, text: str, *, user: str = "anonymous") -> Iterator[Event]:
         yield Event(kind="slate", item_ids=("l1", "l2"))
@@ -108,6 +111,13 @@ def test_trouble_is_said_and_the_conversation_kept() -> None:
     assert [m["role"] for m in last.chat] == ["user", "assistant"]
     assert "did not answer within 30 s" in last.chat[-1]["content"]
     assert "kept" in last.chat[-1]["content"]
+
+
+def test_a_page_opens_even_when_a_cut_off_turn_cannot_be_finished() -> None:
+    here, _ = page(LLMError("http://localhost:8000 did not answer within 30 s."))
+    view = here.open(THREAD)
+    assert "did not answer within 30 s" in view.chat[-1]["content"]
+    assert view.text["interactive"] is True
 
 
 def test_a_bug_is_logged_and_its_text_stays_off_the_page(caplog: pytest.LogCaptureFixture) -> None:
