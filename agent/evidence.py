@@ -111,7 +111,8 @@ def _clash(first: Tie, second: Tie) -> bool:
 def as_noun(catalog: Catalog, said: str) -> str:
     """A person's words so that they stand as a noun: "sad" becomes "something sad".
 
-    Only words that the catalogue knows as a mood or a scale are taken for adjectives.
+    Only words that the catalogue knows as a mood or a scale are taken for adjectives; with
+    the catalogue's own noun in it ("tense movie set in space") it only lacks an article.
     """
     first = re.split(r"[\s,]", said.strip().casefold(), maxsplit=1)[0]
     adjectives = {scale.label for scale in catalog.domain.scales}
@@ -119,7 +120,12 @@ def as_noun(catalog: Catalog, said: str) -> str:
         if facet.role == "mood":
             adjectives |= {str(v).casefold() for v in catalog.values(facet.name)}
             adjectives |= set(facet.synonyms)
-    return f"something {said}" if first in adjectives else said
+    if first not in adjectives:
+        return said
+    nouns = {catalog.domain.noun_one, *catalog.domain.noun_also}
+    if nouns & set(said.casefold().split()):
+        return f"an {said}" if first[0] in "aeiou" else f"a {said}"
+    return f"something {said}"
 
 
 def content_words(text: str) -> list[str]:
@@ -135,13 +141,17 @@ def _stem(word: str) -> str:
     return word
 
 
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(_stem(w) for w in content_words(text))
+
+
 def matching_values(facet: Facet, item: Item, text: str) -> tuple[str, ...]:
     """Values of a categories facet of ``item`` that share a content word with ``text``."""
-    wanted = {_stem(w) for w in content_words(text)}
+    wanted = _stems(text)
     values = item.values.get(facet.name) or ()
     if isinstance(values, str):
         values = (values,)
-    return tuple(v for v in values if wanted & {_stem(w) for w in content_words(str(v))})
+    return tuple(v for v in values if wanted & _stems(str(v)))
 
 
 def _about_ties(
@@ -171,7 +181,9 @@ def _about_ties(
                 continue
             words = listed(label(facet, v) for v in hit[:2])
             evidence = field_evidence(item, facet, words, f"<i1.{facet.role}>")
-            result.append(Tie("about", (said, evidence)))
+            # "For dinosaurs, this one offers dinosaurs" says nothing: name the tag alone.
+            same = facet.role == "tag" and _stems(words) == _stems(wish.text)
+            result.append(Tie("tag", (evidence,)) if same else Tie("about", (said, evidence)))
     return result
 
 

@@ -17,6 +17,7 @@ from catalog.items import Catalog
 SLOT = re.compile(r"<[a-z]+\d*(?:\.[a-z]+\d*)?>")
 TOKEN = re.compile(SLOT.pattern + r"|[.!?:]|[^\W\d_]+(?:['’-][^\W\d_]+)*")
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+STUTTER = re.compile(r"<(?:nouns?|count)> <nouns?> <nouns?>|<nouns?> <nouns?>")
 #: Words that state a fact or a comparison wherever they stand.
 CLAIMS = frozenset(
     """best worst greatest finest highest lowest newest oldest latest earliest longest shortest
@@ -80,6 +81,8 @@ class Verifier:
             if not any(set(alternative) <= set(slots) for alternative in group):
                 wanted = " or ".join(" with ".join(a) for a in group)
                 return Verdict(False, f"The sentence must use {wanted}.")
+        if STUTTER.search(text):
+            return Verdict(False, "Two slots for the same noun stand side by side.")
         if any(slots.count(s) > (2 if s.endswith(".title>") else 1) for s in slots):
             return Verdict(False, "A slot is used too often.")
         return self._plain_words(text, brief)

@@ -36,6 +36,9 @@ MAX_CHARS = 160  # longer human turns cost much and teach little
 ROOT = Path(__file__).resolve().parents[1]
 
 
+app = typer.Typer(add_completion=False)
+
+
 class Batch(NamedTuple):
     """Tensors of one step: inputs, tags and operators ``(B, T)``, intent ``(B,)``."""
 
@@ -210,6 +213,7 @@ def train(
     return run._replace(seconds=spent, steps=steps)
 
 
+@app.command()
 def main(
     corpora: Annotated[Path, typer.Option(help="folder of open corpora (*.jsonl.gz)")],
     redial: Annotated[list[Path] | None, typer.Option(help="ReDial training files")] = None,
@@ -314,4 +318,4 @@ def _resume(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()

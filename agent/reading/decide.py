@@ -66,9 +66,9 @@ def _by_words(
         return {"intent": "critique"}
     wants = intents.says("recommend", low)
     chosen = len(u.mentions) == 1 and u.mentions[0].item_id in r.state.slate.item_ids
-    if shown and chosen and pointing and not (firm or refused or relative or u.about):
-        if len(r.toks) <= 4 or _CHOICE.search(low):
-            return _accepted(r, u)  # "the second one", said of a list, is a choice
+    plain = not (firm or refused or relative or u.about)
+    if shown and chosen and pointing and plain and (len(r.toks) <= 4 or _CHOICE.search(low)):
+        return _accepted(r, u)  # "the second one", said of a list, is a choice
     if not firm and not u.mentions and not u.unknown and not wants and _off_topic(r):
         return {"intent": _small_talk(low) or "chat", "about": ()}
     if (

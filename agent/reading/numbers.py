@@ -206,9 +206,11 @@ def _minutes(said: str) -> float | None:
     m = re.fullmatch(r"(\d+)h(\d*)", said)
     if m:
         return int(m.group(1)) * 60 + int(m.group(2) or 0)
-    if not re.search(r"\d\s*h|hour|hr", said):
+    if not re.search(r"\d\s*h|\bhour|\bhr", said):
         return plain(said)
-    head, _, tail = re.sub(r"hours?|hrs?|(?<=[\d\s])h\b", "|", said, count=1).partition("|")
+    head, _, tail = re.sub(
+        r"(?<![a-z])(?:hours?|hrs?|(?<=[\d\s])h)\b", "|", said, count=1
+    ).partition("|")
     half = 0.5 * ("and a half" in head or "a half" in tail) + 0.25 * ("quarter" in head)
     if head.startswith("half an"):
         return 30.0

@@ -51,7 +51,7 @@ _YES_NO: Final = re.compile(
 )
 _HOW: Final = re.compile(r"\bhow (?!about|come|are you|do you do|long ago)(?:\w+ )")
 _REQUEST: Final = re.compile(
-    r"\b(?:do you have|have you got|are there|is there (?:a|any|some|something)|can you|could you|would you|will you|any (?:good|other)|got any|what (?:do you (?:have|recommend|suggest|think i|know)|would|should|can|could|else)|"
+    r"\b(?:do you have|have you got|are there|is there (?:a|any|some|something)|can you|could you|would you|will you|any (?:good|other) \w+|got any|what (?:do you (?:have|recommend|suggest|think i|know)|would|should|can|could|else)|"
     r"what (?:are|is) (?:some|a good|your)|how about|what about|recommend|suggest)\b"
 )
 

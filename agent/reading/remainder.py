@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (a pattern broken over lines is harder to read than a long one)
 """What is left when everything read has been taken out: the words to search by meaning.
 
 "something hopeful about grief, after 2000, no Nolan" leaves "hopeful about grief".

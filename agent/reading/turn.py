@@ -125,7 +125,8 @@ def _question(r: Reading, p: Pieces) -> tuple[Asked | None, tuple[int, int] | No
             words = read_about(
                 sentence, tokens(sentence), _used(p, start), [], Scopes(""), r.lexicon.nouns, True
             )
-            asked = asked._replace(field=" ".join(words.split()[:3]) or "that")
+            premise = next((f.name for f in r.lexicon.by_role("premise")), None)
+            asked = asked._replace(field=" ".join(words.split()[:3]) or premise)
         if asked and _about_items(asked, r, p, sentence):
             return asked, (start, end)
     return None, None
