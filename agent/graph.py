@@ -76,7 +76,9 @@ def policy(state: DialogueState, parts: Parts) -> dict[str, Any]:
     beliefs = state.beliefs
     if plan.act == "ask" and plan.facet is not None:
         beliefs = beliefs.model_copy(update={"asked": (*beliefs.asked, plan.facet)})
-    return {"plan": plan, "beliefs": beliefs, "trace": _traced(state, "policy", started)}
+    changed = {"plan": plan, "beliefs": beliefs, "trace": _traced(state, "policy", started)}
+    # After "start over" there is no slate to point at.
+    return changed | ({"slate": Slate()} if update.intent == "reset" else {})
 
 
 def route(state: DialogueState) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from weakref import WeakKeyDictionary
 
 from agent.encoder import Encoder, context_of
+from agent.reading.followups import carry_over, spell_out
 from agent.reading.lexicon import Lexicon
 from agent.reading.pieces import Reading
 from agent.reading.turn import read
@@ -44,11 +45,11 @@ def understand(
 
     Never raises on any text: what cannot be read comes back as intent "chat".
     """
-    reading = Reading(clean(text), state, catalog, linker, lexicon_of(catalog))
+    reading = Reading(spell_out(clean(text), state), state, catalog, linker, lexicon_of(catalog))
     if encoder is not None and arm != "rules" and reading.text:
         reading.sensed = encoder.read(reading.text, context_of(state, catalog))
         reading.by_rules = arm != "encoder"
-    return read(reading)
+    return carry_over(reading, read(reading))
 
 
 def lexicon_of(catalog: "Catalog") -> Lexicon:
@@ -62,5 +63,6 @@ def clean(text: str) -> str:
     """Plain quotes, no control or invisible characters, single spaces, at most ``MAX_CHARS``."""
     text = unicodedata.normalize("NFC", text[: 2 * MAX_CHARS]).translate(_QUOTES)
     text = "".join(c if c == "\n" or unicodedata.category(c)[0] != "C" else " " for c in text)
+    text = re.sub(r"<[^<>]{1,200}>", " ", text)  # markup says nothing about taste
     text = re.sub(r"[^\S\n]+", " ", re.sub(r"\n\s*", "\n", text))
     return text.strip()[:MAX_CHARS]

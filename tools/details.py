@@ -32,9 +32,7 @@ def details(catalog: Catalog, item_id: str, field: str | None = None) -> dict[st
     return {field: item.values[field]} if field in item.values else {}
 
 
-def extreme(
-    catalog: Catalog, item_ids: Sequence[str], name: str, direction: int
-) -> Extreme | None:
+def extreme(catalog: Catalog, item_ids: Sequence[str], name: str, direction: int) -> Extreme | None:
     """Find which of these items has the most (direction 1) or least (-1) of something.
 
     Args:

@@ -31,6 +31,7 @@ MAX_CHARS: Final = 4_000  # of a turn that are searched for names; the rest is n
 MAX_WORDS: Final = 12  # of a name
 MAX_REPAIRS: Final = 12  # misspelt words looked up in a turn
 _HINT: Final = 2.5  # logits in favour of an item that was spoken of before
+_WRITTEN_ABOUT: Final = 8.0  # mentions an item of the editorial layer counts for at least
 _NEARLY: Final = 0.7  # within this much of the best row's worth, a namesake is worth asking about
 _KIND_WORTH: Final = {"full": 3.0, "compact": 2.5, "sequel": 2.0, "short": 1.0}
 
@@ -59,6 +60,15 @@ class _Form(NamedTuple):
     kind: str
 
 
+def _talked_about(catalog: "Catalog") -> npt.NDArray[np.float64]:
+    """Mention counts; items that someone has written about by hand count as known too."""
+    counts = np.asarray(catalog.popularity, dtype=np.float64)
+    if "editorial" not in catalog.df:
+        return counts
+    written = catalog.df["editorial"].list.len().fill_null(0).to_numpy() > 0
+    return np.maximum(counts, np.where(written, _WRITTEN_ABOUT, 0.0))
+
+
 class TitleLinker:
     """Finds a catalogue's titles and people in text. Build once (a second), share freely."""
 
@@ -66,7 +76,7 @@ class TitleLinker:
         frame, domain = catalog.df, catalog.domain
         self._ids: list[str] = frame["id"].to_list()
         self._titles: list[str] = frame["title"].to_list()
-        self._popularity = np.log1p(np.asarray(catalog.popularity, dtype=np.float64))
+        self._popularity = np.log1p(_talked_about(catalog))
         noun = " ".join([domain.noun_one, domain.noun_many, *domain.noun_also])
         self._nouns = frozenset(noun.lower().split())
         dates = [f.name for f in domain.facets if f.role == "date" and f.kind == "number"]
@@ -126,7 +136,7 @@ class TitleLinker:
         """
         text = text[:MAX_CHARS]
         toks = tokens(text)
-        repaired = self._repair(toks)
+        repaired = self._repair(text, toks)
         found = [link for link, _ in self._items(text, toks, repaired, hints)]
         found += self._persons(text, toks, repaired)
         found = [x for x in found if x.score >= threshold]
@@ -137,11 +147,15 @@ class TitleLinker:
                 kept.append(one)
         return sorted(kept)
 
+    def knows(self, word: str) -> bool:
+        """Does a folded word occur in any title or name?"""
+        return word in self._words
+
     def candidates(self, text: str) -> list[tuple[Link, npt.NDArray[np.float64]]]:
         """Every span that is a form of a title, with its features (to fit the weights)."""
         text = text[:MAX_CHARS]
         toks = tokens(text)
-        return self._items(text, toks, self._repair(toks), ())
+        return self._items(text, toks, self._repair(text, toks), ())
 
     def _items(
         self, text: str, toks: list[Token], repaired: dict[int, str], hints: Collection[str]
@@ -163,6 +177,8 @@ class TitleLinker:
             if first and [toks[first - 1].word] == leading and leading[0] in ARTICLES:
                 first -= 1
             start, end = toks[first].start, toks[span.last].end
+            if text[start:end].endswith(("'s", "’s")) and toks[span.last].word != span.words[-1]:
+                end -= 2
             said = text[start:end]
             link = Link(start, end, said, "item", row, self._ids[row], "", score, others)
             out.append((link, values))
@@ -194,12 +210,18 @@ class TitleLinker:
                     spans.append(Span(first, place[-1], tuple(form), share))
         return spans
 
-    def _repair(self, toks: list[Token]) -> dict[int, str]:
-        """Misspelt words (no everyday word, in no name) -> the nearest word of a name."""
+    def _repair(self, text: str, toks: list[Token]) -> dict[int, str]:
+        """Words in no name -> the word of a name they stand for: "Cameron's", "Incepton".
+
+        A misspelling must be no everyday word and be near a word of a name.
+        """
         out: dict[int, str] = {}
         for n, t in enumerate(toks):
             if len(out) >= MAX_REPAIRS:
                 break
+            if text[t.end - 2 : t.end] in ("'s", "’s") and t.word[:-1] in self._words:
+                out[n] = t.word[:-1]
+                continue
             if len(t.word) < 5 or t.word in self._words or t.word.isdigit():
                 continue
             if rank(t.word) < UNSEEN_RANK:
@@ -237,9 +259,9 @@ class TitleLinker:
         out = []
         for p in self.people.find(toks, repaired):
             start, end = toks[p.first].start, toks[p.first + p.length - 1].end
+            if text[start:end].endswith(("'s", "’s")):
+                end -= 2
             said = text[start:end]
-            if said.endswith(("'s", "’s")):
-                said, end = said[:-2], end - 2
             out.append(Link(start, end, said, "person", -1, p.name, p.facet, p.score))
         return out
 
@@ -265,7 +287,7 @@ class TitleLinker:
 
 _QUOTED: Final = re.compile(r"[\"“«]([^\"”»]{2,60})[\"”»]")
 _NAMED: Final = re.compile(
-    r"\b(?:like|seen|saw|watched|loved|liked|hated|enjoyed|called|by|starring|with|directed by)"
+    r"\b(?:like|seen|saw|watched|loved|adored|liked|hated|enjoyed|called|by|starring|with|directed by)"
     r"\s+((?:[A-Z][\w'’.-]*|\d+)(?:\s+(?:(?:of|the|and|in|a|to|&|for)\s+)*"
     r"(?:[A-Z][\w'’.-]*|\d+)){0,11})"
 )

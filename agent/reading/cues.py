@@ -34,6 +34,18 @@ _CUES: Final[list[tuple[Operator, str]]] = [
         r"(?:(?:i )?(?:don'?t|do not) (?:really )?(?:care|mind)(?: (?:about|which|what|who|when|where|how))?|(?:i'?m )?not (?:fussed|bothered|picky|fussy)(?: about)?|no preference(?: (?:for|on|about|as to))?|(?:it )?(?:doesn'?t|does not) matter(?: (?:about|which|what|who|when|where|how))?)\b",
     ),
     (
+        "not",
+        r"(?:i|we)(?:'d| would) (?:much |really )?(?:rather|prefer) (?:to )?(?:not|avoid)(?: (?:see|watch|have))?\b",
+    ),
+    (
+        "dislike",
+        r"(?:i|we) (?:\w+ly |often |always |mostly |almost |tend to |usually |never |rarely |hardly )*(?:ignore|skip|avoid|pass on|(?:(?<=never )|(?<=rarely )|(?<=hardly )|(?<=seldom ))(?:ever )?(?:watch|see|enjoy|bother with|pay attention to|pick|choose|get into|go for))\b",
+    ),
+    (
+        "dislike",
+        r"(?:have|has|got|with|find|see) (?:absolutely )?(?:no|little|zero) (?!idea)\w+ (?:for|in|towards?)\b",
+    ),
+    (
         "want",
         r"(?:i|we)(?:'d| would) (?:really )?(?:like|love|prefer|rather|enjoy)(?: to)?(?: (?:see|watch|have|get|find|try|read|buy|hear))?\b",
     ),
@@ -86,7 +98,7 @@ _CUES: Final[list[tuple[Operator, str]]] = [
     ),
     (
         "not",
-        r"(?:(?:don'?t|dont|do not|didn'?t|doesn'?t|won'?t|not|never|no longer) (?:really |even |actually |particularly |want |feel like |wanna |need |in the mood for |(?:to )?(?:see|watch|show|give|include|suggest|recommend|have|be)(?: me)? |anything |any |looking for |be |too |so |interested in |up for |after )+)",
+        r"(?:(?:don'?t|dont|do not|didn'?t|doesn'?t|won'?t|shouldn'?t|should not|mustn'?t|must not|can'?t|cannot|not|never|no longer) (?:really |even |actually |particularly |want |feel like |wanna |need |in the mood for |(?:to )?(?:see|watch|show|give|include|suggest|recommend|have|be)(?: me)? |anything |any |looking for |be |too |so |interested in |up for |after )+)",
     ),
     (
         "not",

@@ -58,6 +58,7 @@ def read_count(low: str, nouns: frozenset[str]) -> int | None:
         rf"\b(?:give|show|find|recommend|suggest|list|tell|get|send|want|need|name)(?: me| us)? (?:the |your )?(?:top |best |another |just |only |about |at least )?{_N} (?:[\w-]+ ){{0,3}}?(?:{things})\b",
         rf"\b(?:top|best) {_N}\b",
         rf"^\W*(?:just |only )?{_N} (?:[\w-]+ ){{0,2}}?(?:{things})\b(?! (?:is|was|are))",
+        rf"\b(?:give|show|find|list|get|send) (?:me |us )?{_N}\W*(?:please\W*)?$",
         r"\b(just one|only one)\b",
         rf"\b{_N} (?:suggestions?|recommendations?|options?|ideas|choices|picks)\b",
         r"^\W*(another)(?: one| film| movie)?\W*(?:please)?\W*$",

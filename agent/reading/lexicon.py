@@ -80,6 +80,8 @@ class Lexicon:
                 self.commonest[facet.name] = next(iter(catalog.values(facet.name)), "")
         self.labels = {w for f in domain.facets for w in (f.label.lower(), f.plural.lower())}
         self._add_scales()
+        surfaces = [*self.values, *self.scale_words]
+        self.words = frozenset(w for s in surfaces for w in s.split(" ") if len(w) >= 5)
         self.scale_labels = {s.name: s.label for s in domain.scales}
         self.ranges: dict[str, tuple[float, float, float, float]] = {}
         for facet in domain.facets:

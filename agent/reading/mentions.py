@@ -6,6 +6,7 @@ The attitude comes from the operator before a name ("I loved X"), from a verdict
 """
 
 import re
+from itertools import pairwise
 from typing import Final
 
 from agent.reading.cues import Operator
@@ -67,6 +68,7 @@ def read_mentions(
             Mention(item_id=i, said=words, attitude=attitude, turn=r.turn, relative=relative)
             for i in ids
         ]
+    out = _share_verdict(r, out, sorted(pointed))
     verdict = _OF_BOTH.search(r.low)
     if verdict and len(out) > 1:
         attitude = "like" if verdict.group("good") else "dislike"
@@ -74,6 +76,26 @@ def read_mentions(
     if not pointed and not asked:
         out += _pronouns(r, p, it, every)
     return out
+
+
+def _share_verdict(
+    r: Reading, mentions: list[Mention], pointed: list[tuple[int, int, str, tuple[str, ...]]]
+) -> list[Mention]:
+    """ "X, Y and Z are great": a verdict after a list is about all of it."""
+    out = {m.item_id: m for m in mentions}
+    for (_, end, _, ids), (start, _, _, later) in reversed(list(pairwise(pointed))):
+        joined = re.fullmatch(r"\s*(?:,|and|,\s*and|&|or)\s*(?:the\s+)?", r.low[end:start])
+        if not joined or not later or not ids or later[0] not in out:
+            continue
+        verdict = out[later[0]]
+        for i in ids:
+            if (
+                i in out
+                and out[i].attitude == "neutral"
+                and verdict.attitude in ("like", "dislike")
+            ):
+                out[i] = out[i].model_copy(update={"attitude": verdict.attitude})
+    return list(out.values())
 
 
 def _until_name(after: str, end: int, pointed: list[tuple[int, int, str, tuple[str, ...]]]) -> str:

@@ -99,6 +99,7 @@ def _seen(r: Reading, piece: Number | Ref, slot: str) -> bool:
     return any(s.start < piece.end and s.end > piece.start for s in spans)
 
 
+_PLACED: Final = re.compile(r"\b(?:at|on|for|in|around|during|this|near|from)\s+$")
 _NAMED_ROLES: Final = frozenset({"language", "origin", "category"})
 _POINTING: Final = frozenset("one 1 second first it these that this the a".split())
 _PLAIN_WORDS: Final = frozenset(
@@ -120,6 +121,8 @@ def _believable(r: Reading, link: Link, found: list[Found], scopes: Scopes) -> b
     covered = {*r.lexicon.nouns, *_POINTING}
     for f in inside:
         covered |= {t.word for t in tokens(f.said)}
+    if len(words) == 1 and not link.said[0].isupper() and _PLACED.search(r.low[: link.start]):
+        return False  # "at halloween", "in brazil"
     cue = scopes.operator(link.start) in ("similar", "like", "seen", "dislike", "unseen")
     if all(w in covered or w in _PLAIN_WORDS for w in words):
         if not inside:

@@ -22,7 +22,7 @@ _BY_ROLE: Final[list[tuple[str, str]]] = [
     ("premise", r"what(?:'s| is|s| are|'re) (?:it|that|this|they|the \w+(?: one)?|.{1,60}?)(?: (?:one|film|movie))? (?:all )?about\b|(?:the |its |a )?(?:plot|premise|synopsis|storyline|summary)|tell me (?:more|a bit|something|a little)?(?: more)?\s?about|what happens in|(?:main|central) (?:theme|conflict|idea|story)|storyline|(?:more )?(?:info|information|details) (?:on|about)|describe|more about|what(?:'s| is) the story|the story (?:of|about)\?"),
     ("origin", r"(?:what|which) country|where (?:is|was|were|does|did|'s) .{0,40}(?:from|made|produced|shot|filmed)|country of origin"),
     ("language", r"(?:what|which) language|subtitle[sd]?|dubbed|spoken in|is (?:it|that|this|.{1,30}) in (?:english)"),
-    ("category", r"(?:what|which) (?:genre|category|kind of|type of|sort of)|what(?:'s| is) (?:the|its) (?:\w+'?s? )?genre|(?:what|which) type"),
+    ("category", r"(?:the )?(?:type|kind|genre|sort) of \w+ (?:this|it|that) is|(?:what|which) (?:genre|category|kind of|type of|sort of)|what(?:'s| is) (?:the|its) (?:\w+'?s? )?genre|(?:what|which) type"),
     ("mood", r"what(?:'s| is) the (?:mood|vibe|tone)"),
     ("tag", r"what(?:'s| is| are) the (?:themes?|topics?)"),
 ]  # fmt: skip
@@ -46,12 +46,12 @@ _SUPER: Final = {
     "priciest": ("amount", 1), "dearest": ("amount", 1),
 }  # fmt: skip
 _YES_NO: Final = re.compile(
-    r"(?:^|[.!?,;]\s*|\b(?:and|but|so|hmm|ok|okay|oh|well|wait) )(?:is|are|was|were|does|do|did|has|have|isn'?t|would you (?:say|call|classify))\s+"
+    r"(?:^|[.!?,;]\s*|\b(?:and|but|so|hmm|ok|okay|oh|well|wait) )(?i:is|are|was|were|does|do|did|has|have|isn'?t|would you (?:say|call|classify|describe|consider))\s+"
     r"(?:it|that|this|they|these|those|he|she|there|the\b|any of|number|#|[A-Z0-9])"
 )
 _HOW: Final = re.compile(r"\bhow (?!about|come|are you|do you do|long ago)(?:\w+ )")
 _REQUEST: Final = re.compile(
-    r"\b(?:do you have|have you got|are there|is there (?:a|any|some|something)|can you|could you|would you|will you|any (?:good|other) \w+|got any|what (?:do you (?:have|recommend|suggest|think i|know)|would|should|can|could|else)|"
+    r"\b(?:do (?:you|u) (?:have|know|like)|have (?:you|u|ya) |are there|is there (?:a|any|some|something)|can you|could you|would you(?! (?:say|call|classify|describe|consider))|will you|any (?:good|other) \w+|got any|what (?:do you (?:have|recommend|suggest|think i|know)|would|should|can|could|else)|"
     r"what (?:are|is) (?:some|a good|your)|how about|what about|recommend|suggest)\b"
 )
 
@@ -170,7 +170,10 @@ def _is_price(unit: str | None, name: str) -> bool:
 
 def _superlative(low: str, lexicon: Lexicon) -> Asked | None:
     """ "which is the shortest", "the funniest of these": a facet or scale with a direction."""
-    if not _WHICH.search(low):
+    bare = re.match(
+        r"\W*(?:(?:and|ok|so|now),? )*the (?:\w+est|most \w+|least \w+)(?: one)?\W*$", low
+    )
+    if not _WHICH.search(low) and not bare:
         return None
     for words, (role, sign) in _SUPER.items():
         m = re.search(rf"\b{words}\b", low)

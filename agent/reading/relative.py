@@ -78,7 +78,9 @@ def read_relative(
                     low[m.end() :],
                 ):
                     continue  # a number follows: numbers.py reads it
-                clause = _versus(r, facet, side, m.end(), low, places, it, low[m.start() : m.end()])
+                clause = _versus(
+                    r, facet, side, m.end(), low, places, it, low[m.start() : m.end()], scopes
+                )
                 if clause is not None and not _taken(out, m.start(), m.end()):
                     out.clauses.append(clause)
                     out.spans.append((m.start(), m.end()))
@@ -188,6 +190,7 @@ def _versus(
     places: list[tuple[int, int, tuple[str, ...]]],
     it: Ref | None,
     said: str,
+    scopes: Scopes,
 ) -> Clause | None:
     """ "newer than the second": strictly beyond that item's value; bare "newer": beyond the slate's median."""
     than = _THAN.match(low[end:])
@@ -203,7 +206,8 @@ def _versus(
             return None
     if not ids:
         similar = [m for m in r.state.beliefs.mentions if m.relative]
-        named = [i for _, _, i in places]
+        shown = bool(r.state.slate.item_ids)
+        named = [i for s, _, i in places if shown or scopes.operator(s) == "similar"]
         focus = focus_item(r.state) if than else None
         ids = named[0] if named else ((focus,) if focus else r.state.slate.item_ids)
         if not ids and similar:
@@ -240,8 +244,9 @@ def _plain(
     )
     nouns = "|".join(["ones?", *map(re.escape, r.lexicon.nouns)])
     of_items = bool(re.match(rf"\s+(?:{nouns})\b", low[m.end() :])) or m.group().endswith("s")
-    if operator in ("like", "dislike") and not of_items and not too:
-        return None  # "I loved the old Batman" is a taste in one item
+    told = operator in ("like", "dislike") or (operator == "none" and len(r.toks) > 8)
+    if told and not of_items and not too:
+        return None  # "I loved the old Batman", "the new one was fine" ask for nothing
     if operator in ("retract", "indifferent", "seen", "unseen") and not too:
         return None
     if too or operator in ("not", "dislike"):

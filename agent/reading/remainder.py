@@ -24,7 +24,7 @@ _WORDS: Final = """
     has have havent having he hello help her here hers hey hi hidden him his hmm hope hoping
     hour hours how however i i'd i'm i've id idea ideally ideas if ill im in instead
     interesting into involving is isnt it it's its ive just keen kind kinda kinds know last
-    lately lead least less let let's lets like liked likes lines list little lol long look
+    lately least less let let's lets like liked likes lines list little lol long look
     looking lot love loved made make making many may maybe me mean might mind mine minutes
     mood more morning most much must my myself named need neither never new newer next nice
     night no none nor not nothing now of off oh ok okay old older on one ones only ooh open
@@ -88,7 +88,7 @@ def read_about(
         pieces[-1].append(tok)
     kept = []
     for piece in pieces:
-        words = _trim(piece, nouns)
+        words = _trim(piece, nouns, soft)
         if not words:
             continue
         start = words[0].start
@@ -104,12 +104,16 @@ def read_about(
     return " ".join(text.split(" ")[:MAX_WORDS])
 
 
-def _trim(piece: list[Token], nouns: frozenset[str]) -> list[Token]:
+def _trim(piece: list[Token], nouns: frozenset[str], soft: list[tuple[int, int]]) -> list[Token]:
     """A piece without function words, nouns of the domain, and fillers at either end."""
-    empty = _STOP | nouns
+
+    def empty(t: Token) -> bool:
+        filler = t.word in _STOP or t.word in nouns or t.word.isdigit()
+        return filler and not any(s <= t.start < e for s, e in soft)
+
     words = list(piece)
-    while words and (words[0].word in empty or words[0].word.isdigit()):
+    while words and empty(words[0]):
         words.pop(0)
-    while words and (words[-1].word in empty or words[-1].word.isdigit()):
+    while words and empty(words[-1]):
         words.pop()
     return words if any(len(w.word) > 2 for w in words) else []

@@ -134,7 +134,10 @@ def read_values(
             said.wishes += _mood_wish(one, entry, lexicon, turn)
         else:
             wanted.setdefault(entry.facet, []).append(hit)
-            said.hard.append((one.start, one.end))
+            narrower = role == "category" and not _names_itself(entry, one.said, lexicon)
+            (said.soft if narrower and operator != "none" else said.hard).append(
+                (one.start, one.end)
+            )
             if role in SOFT_ROLES:
                 insisted |= {(entry.facet, v) for v in entry.values}
     for link in links:
