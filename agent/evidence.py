@@ -170,8 +170,13 @@ def _about_ties(
             if (hit := matching_values(facet, item, wish.text))
         }
         scores = about.get(wish.text)
-        close = scores is not None and float(scores[row]) >= ABOUT
-        if premise is not None and item.values.get(premise.name) and (hits or close):
+        score = float(scores[row]) if scores is not None else 0.0
+        asked = _stems(wish.text)
+        met = frozenset[str]().union(*(_stems(str(v)) for hit in hits.values() for v in hit))
+        whole = bool(asked) and asked <= met
+        # One word of several ("hopeful" of "hopeful about grief") is not yet a fit.
+        fits = whole or score >= ABOUT or (bool(hits) and score >= ABOUT / 2)
+        if premise is not None and item.values.get(premise.name) and fits:
             text = str(item.values[premise.name])
             evidence = field_evidence(item, premise, text, "<i1.premise>")
             result.append(Tie("about", (said, evidence)))

@@ -17,6 +17,7 @@ from agent.encoder import Encoder, context_of
 from agent.reading.followups import carry_over, spell_out
 from agent.reading.lexicon import Lexicon
 from agent.reading.pieces import Reading
+from agent.reading.spelling import respell
 from agent.reading.turn import read
 from agent.state import DialogueState, StateUpdate
 
@@ -45,7 +46,9 @@ def understand(
 
     Never raises on any text: what cannot be read comes back as intent "chat".
     """
-    reading = Reading(spell_out(clean(text), state), state, catalog, linker, lexicon_of(catalog))
+    lexicon = lexicon_of(catalog)
+    said = respell(spell_out(clean(text), state), lexicon, linker)
+    reading = Reading(said, state, catalog, linker, lexicon)
     if encoder is not None and arm != "rules" and reading.text:
         reading.sensed = encoder.read(reading.text, context_of(state, catalog))
         reading.by_rules = arm != "encoder"

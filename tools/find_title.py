@@ -287,7 +287,8 @@ class TitleLinker:
 
 _QUOTED: Final = re.compile(r"[\"“«]([^\"”»]{2,60})[\"”»]")
 _NAMED: Final = re.compile(
-    r"\b(?:like|seen|saw|watched|loved|adored|liked|hated|enjoyed|called|by|starring|with|directed by)"
+    r"\b(?:like|seen|saw|watched|loved|adored|liked|hated|enjoyed|called|by|starring|with"
+    r"|directed by)"
     r"\s+((?:[A-Z][\w'’.-]*|\d+)(?:\s+(?:(?:of|the|and|in|a|to|&|for)\s+)*"
     r"(?:[A-Z][\w'’.-]*|\d+)){0,11})"
 )

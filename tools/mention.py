@@ -53,7 +53,8 @@ BY_HAND: Final = (
 _VECTOR: Final = np.array(list(WEIGHTS.values()))
 
 _CUES: Final = frozenset(
-    "like likes liked love loved loves adore adored adores enjoy enjoyed seen saw see watch watched watching watches "
+    "like likes liked love loved loves adore adored adores enjoy enjoyed "
+    "seen saw see watch watched watching watches "
     "hate hated dislike disliked recommend recommended suggest try about called titled named of "
     "favorite favourite is was than as similar to remember rewatch prefer".split()
 )

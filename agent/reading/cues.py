@@ -162,6 +162,9 @@ class Scopes:
             if not self.cues or cue.start >= self.cues[-1].end:
                 self.cues.append(cue)
         self.cues = self._combine(self.cues)
+        if any(c.operator in ("not", "dislike", "retract") for c in self.cues):
+            # the words of refusal are here: what they do not reach is not refused
+            self._sensed = [x for x in self._sensed if x[2] not in ("not", "dislike", "retract")]
         self._starts = [c.start for c in self.cues]
         masked = list(low)
         for s, e in shields:

@@ -55,10 +55,10 @@ def sensed_values(
         if exact:
             out += [f._replace(start=f.start + span.start, end=f.end + span.start) for f in exact]
             continue
+        if len(said) < 5:
+            continue
         surfaces = lexicon.scale_words if span.slot == "scale" else lexicon.values
-        near = process.extractOne(
-            fold(said), list(surfaces), scorer=fuzz.ratio, score_cutoff=84 if len(said) > 4 else 101
-        )
+        near = process.extractOne(fold(said), list(surfaces), scorer=fuzz.ratio, score_cutoff=84)
         if near is not None:
             entry = surfaces[near[0]]
             entries = tuple(entry) if isinstance(entry, list) else (entry,)

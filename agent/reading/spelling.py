@@ -17,12 +17,24 @@ from tools.names import UNSEEN_RANK, fold, rank
 
 MAX_SLIPS: Final = 8  # words mended in a turn
 _TRADE: Final = tuple(
-    "something anything nothing everything before after newer older longer shorter recent recently "
-    "between without directed director starring actor actress similar recommend recommendation "
-    "suggest suggestion another watched watching already favourite favorite really please minutes "
-    "hours tonight language country english different instead except under looking thanks".split()
+    "something anything nothing everything before after newer older longer shorter recent "
+    "recently between without directed director starring actor actress similar recommend "
+    "recommendation suggest suggestion another watched watching already favourite favorite "
+    "really please minutes hours thirties forties fifties sixties seventies eighties nineties "
+    "tonight language country english different instead except under looking thanks".split()
 )
 _WORD: Final = re.compile(r"[^\W\d_]{5,}")
+
+
+def _everyday(word: str) -> bool:
+    """Is it, or what it is inflected from, in the vocabulary: "funniest", "nineties"?"""
+    stems = {word}
+    for ending in ("est", "er", "ly", "ing", "ed", "es", "s", "ness", "ish", "y"):
+        if word.endswith(ending):
+            stem = word[: -len(ending)]
+            stems |= {stem, stem + "e", stem[:-1]}
+            stems |= {stem[:-1] + "y"} if stem.endswith("i") else set()
+    return any(len(s) > 2 and rank(s) < UNSEEN_RANK for s in stems)
 
 
 def respell(text: str, lexicon: Lexicon, linker: TitleLinker) -> str:
@@ -32,9 +44,7 @@ def respell(text: str, lexicon: Lexicon, linker: TitleLinker) -> str:
     def mend(m: re.Match[str]) -> str:
         nonlocal mended
         word = fold(m.group())
-        if mended >= MAX_SLIPS or rank(word) < UNSEEN_RANK or linker.knows(word):
-            return m.group()
-        if word in lexicon.words:
+        if mended >= MAX_SLIPS or _everyday(word) or linker.knows(word) or word in lexicon.words:
             return m.group()
         near = process.extractOne(
             word, (*_TRADE, *lexicon.words), scorer=fuzz.ratio, score_cutoff=75

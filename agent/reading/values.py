@@ -90,7 +90,7 @@ def _names_itself(value: Value, said: str, lexicon: Lexicon) -> bool:
         return True
     stem = said.lower().rstrip("s")
     name = value.values[0].lower()
-    return stem[:4] == name[:4] and said.lower() != "romantic"
+    return stem[:3] == name[:3] and said.lower() != "romantic"
 
 
 def read_values(
@@ -135,9 +135,7 @@ def read_values(
         else:
             wanted.setdefault(entry.facet, []).append(hit)
             narrower = role == "category" and not _names_itself(entry, one.said, lexicon)
-            (said.soft if narrower and operator != "none" else said.hard).append(
-                (one.start, one.end)
-            )
+            (said.soft if narrower else said.hard).append((one.start, one.end))
             if role in SOFT_ROLES:
                 insisted |= {(entry.facet, v) for v in entry.values}
     for link in links:

@@ -60,7 +60,7 @@ TURNS: list[tuple[str, str, dict[str, Any]]] = [
     ("something scary", "recommend", {"wish": "scares+"}),
     ("both funny and scary", "recommend", {"wish": "humour+ scares+"}),
     ("not too violent", "recommend", {"wish": "violence-"}),
-    ("nothing too sad, we want to laugh", "recommend", {"wish": "sadness-"}),
+    ("nothing too sad, we want to laugh", "recommend", {"wish?": "sadness-"}),
     ("A heist film that is not too violent.", "recommend", {"wish": "violence-", "about": "heist"}),
     ("no horror", "recommend", {"add": "genres none Horror"}),
     ("anything but comedies", "recommend", {"add": "genres none Comedy"}),

@@ -1,6 +1,5 @@
 """The slate tool over a real (tiny, random) model: what is forbidden is never written."""
 
-
 import numpy as np
 import pytest
 
