@@ -79,7 +79,11 @@ def ties(
     facets = {f.name: f for f in catalog.domain.facets}
     found = _about_ties(catalog, item, beliefs, about or {})
     anchors = sorted(
-        (m for m in beliefs.mentions if m.relative or m.attitude in ("like", "seen", "neutral")),
+        (
+            m
+            for m in beliefs.mentions
+            if m.item_id != item.id and (m.relative or m.attitude in ("like", "seen"))
+        ),
         key=lambda m: (not m.relative, m.attitude != "like", -m.turn),
     )
     liked = [t for m in anchors[:3] for t in _mention_ties(catalog, item, m)]

@@ -97,6 +97,11 @@ def test_no_tie_claims_what_is_not_so() -> None:
     assert names == ["maker"]
 
 
+def test_an_item_is_no_reason_for_itself() -> None:
+    held = Beliefs(mentions=(Mention(item_id="l1", said="the first", attitude="like"),))
+    assert [t.name for t in ties(CATALOG, CATALOG.item("l1"), held)] == ["popular"]
+
+
 def test_talked_of_together_needs_a_count() -> None:
     held = Beliefs(mentions=(Mention(item_id="l1", said="Aurora", attitude="like"),))
     assert "talked" in [t.name for t in ties(CATALOG, CATALOG.item("l4"), held)]
