@@ -199,8 +199,14 @@ class Scopes:
                 return None
         return cue
 
-    def operator(self, place: int) -> Operator:
+    def cued(self, place: int) -> Operator:
+        """The operator that words say holds at ``place``, whatever else was sensed."""
         cue = self.at(place)
-        if cue is not None:
-            return cue.operator
+        return cue.operator if cue else "none"
+
+    def operator(self, place: int) -> Operator:
+        """The operator at ``place``: a cue's, else what was sensed, else "none"."""
+        cued = self.cued(place)
+        if cued != "none":
+            return cued
         return next((o for s, e, o in self._sensed if s <= place < e), "none")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from agent.encoder import EncoderReading
 
 SURE: Final = 0.6  # least probability of a span that is taken
-SURE_OPERATOR: Final = 0.85  # a wrong "not" costs more than a missed one
+SURE_OPERATOR: Final = 0.8
+SURE_REFUSAL: Final = 0.97  # a wrong "not" costs more than a missed one
 LOOSE: Final = 0.3  # threshold for linking where the encoder says "this is a name"
 _OPERATORS: Final[dict[str, Operator]] = {
     "want": "want", "not": "not", "like": "like", "dislike": "dislike", "seen": "seen",
@@ -71,7 +72,9 @@ def sensed_operators(reading: "EncoderReading") -> list[tuple[int, int, Operator
     return [
         (s.start, s.end, _OPERATORS[s.operator])
         for s in reading.spans
-        if s.score >= SURE and s.sure >= SURE_OPERATOR and s.operator in _OPERATORS
+        if s.score >= SURE
+        and s.operator in _OPERATORS
+        and s.sure >= (SURE_REFUSAL if s.operator in ("not", "dislike") else SURE_OPERATOR)
     ]
 
 

@@ -113,7 +113,7 @@ def read_values(
         entry = _beside_category(found, n, entry, low, lexicon)
         if operator in ("retract", "indifferent") and one.said.lower() in lexicon.labels:
             continue  # "forget the language": the facet, not a theme of that name
-        if _only_told(low, one, operator, isinstance(entry, Value), lexicon):
+        if _only_told(low, one, scopes.cued(one.start), isinstance(entry, Value), lexicon):
             continue
         if re.search(r"\b(?:my|our|his|her|their|your)\s+$", low[: one.start]):
             continue  # "my kids", "our family" are people, not a category
