@@ -97,7 +97,7 @@ class Recommender:
         kept = list(turns[-KEPT_TURNS:])
         first = crc32(turns[0].text.encode()) if turns else 0
         return Query(
-            turns=tuple((t.role, without_clauses(t)) for t in kept),
+            turns=tuple((t.role, self.without_clauses(t)) for t in kept),
             delexicalised=tuple((t.role, self.delexicalised(t, beliefs)) for t in kept),
             liked=tuple(row(m.item_id) for m in held if m.attitude == "like"),
             disliked=tuple(row(m.item_id) for m in held if m.attitude in ("dislike", "reject")),
@@ -124,6 +124,19 @@ class Recommender:
                 text = re.sub(pattern, MENTIONS[k], text, flags=re.IGNORECASE)
         return text
 
+    def without_clauses(self, turn: Turn) -> str:
+        """A turn for the encoder, less the words that became hard constraints.
+
+        The mask already holds those; left in, "a French film" would find "French for
+        Beginners". Categories stay: among films listed as horror, "horror" finds the real ones.
+        """
+        text = plain_text(turn)
+        for clause in turn.update.add if turn.update else ():
+            if clause.said and self.catalog.facet(clause.field).role != "category":
+                said = rf"(?<!\w){re.escape(clause.said)}(?!\w)"
+                text = re.sub(said, " ", text, flags=re.IGNORECASE)
+        return " ".join(text.split())
+
     def about_scores(self, beliefs: Beliefs) -> dict[str, np.ndarray]:
         """For each free-text wish, every item's cosine with it, ``(N,)``."""
         return {a.text: self.catalog.about(self._embed(a.text)) for a in beliefs.about}
@@ -132,18 +145,6 @@ class Recommender:
         """Retrieval alone: the prior over all items, shape (N,). For benchmarks."""
         held = beliefs or Beliefs()
         return self.candidates.weights(self.query(turns, held)).weights
-
-
-def without_clauses(turn: Turn) -> str:
-    """A turn for the encoder, less the words that became hard constraints.
-
-    The mask already holds those; left in, "a French film" would find "French for Beginners".
-    """
-    text = plain_text(turn)
-    for clause in turn.update.add if turn.update else ():
-        if clause.said:
-            text = re.sub(rf"(?<!\w){re.escape(clause.said)}(?!\w)", " ", text, flags=re.IGNORECASE)
-    return " ".join(text.split())
 
 
 def plain_text(turn: Turn) -> str:

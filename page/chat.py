@@ -91,6 +91,7 @@ class Page:
                         buttons = [gr.Button(o, size="sm") for o in domain.openers[:4]]
                     text = gr.Textbox(
                         elem_id="say",
+                        label="Your message",
                         show_label=False,
                         placeholder="Type here",
                         submit_btn=True,

@@ -24,7 +24,7 @@ ATTITUDES = {
     "neutral": "You named",
 }
 LITTLE_WORDS = {"a", "an", "and", "in", "of", "on", "or", "the", "to"}
-MAX_PEOPLE = 3  # names on a card's line
+MAX_NAMES = 3  # people or categories on a card's line
 GOLDEN_ANGLE = 137.508  # degrees: successive multiples of it stay apart on the colour wheel
 
 
@@ -142,7 +142,7 @@ def first_value(item: Item, domain: Domain, role: str) -> str:
     for facet in facets(domain, role):
         value = item.values.get(facet.name)
         if isinstance(value, tuple):
-            return ", ".join(str(one) for one in value)
+            return ", ".join(str(one) for one in value[:MAX_NAMES])
         if value is not None:
             return value_text(facet, value)
     return ""
@@ -154,7 +154,7 @@ def credit(item: Item, facet: Facet) -> str:
     if not names:
         return ""
     label = facet.label if len(names) == 1 else facet.plural
-    return f"<b>{escape(label.capitalize())}:</b> {escape(', '.join(names[:MAX_PEOPLE]))}"
+    return f"<b>{escape(label.capitalize())}:</b> {escape(', '.join(names[:MAX_NAMES]))}"
 
 
 def understood(state: DialogueState, catalog: Catalog) -> str:

@@ -15,8 +15,9 @@ from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 LINES = [
-    "I loved Arrival. Something like it, but a little lighter?",
-    "Nothing before 2010, and under two hours please.",
+    "I loved Spirited Away and Paddington 2.",
+    "Under 100 minutes please.",
+    "Who directed the third?",
 ]
 
 
@@ -25,13 +26,14 @@ def main(
     out: Annotated[Path, typer.Option(help="The picture.")] = ROOT / "docs/images/conversation.png",
     say: Annotated[list[str] | None, typer.Option(help="A message; give it once for each.")] = None,
     width: int = 1280,
-    height: int = 1000,
+    height: int = 1130,
     dark: bool = False,
 ) -> None:
     """Say the lines on the page, wait for the replies, and take a picture."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         raise typer.BadParameter("no Chromium on this machine: apt-get install chromium")
+    expect.set_options(timeout=60_000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(
@@ -45,8 +47,8 @@ def main(
             page.locator("#say textarea").fill(line)
             page.locator("#say textarea").press("Enter")
             replies = page.locator("#chat .bot.message")
-            expect(replies).to_have_count(number, timeout=60_000)
-            expect(page.locator(".card.waiting")).to_have_count(0, timeout=60_000)
+            expect(replies).to_have_count(number)
+            expect(page.locator(".card.waiting")).to_have_count(0)
             page.wait_for_timeout(1500)
         out.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=out)

@@ -278,17 +278,19 @@ class TitleLinker:
             start, end = m.span(1)
             if any(x.start < end and x.end > start for x in links):
                 continue
-            words = words_of(m.group(1))
+            name = _TRAILING.sub("", m.group(1).strip())  # "Sci-Fi and I": the "I" is a new clause
+            words = words_of(name)
             if not words or words[0] in {"i", "im"} or all(rank(w) < 400 for w in words):
                 continue
-            out.append(m.group(1).strip())
+            out.append(name)
         return list(dict.fromkeys(out))
 
 
 _QUOTED: Final = re.compile(r"[\"“«]([^\"”»]{2,60})[\"”»]")
+_TRAILING: Final = re.compile(r"(?:\s+(?:and|or|but))*\s+I(?:['’]\w+)?$")
 _NAMED: Final = re.compile(
     r"\b(?:like|seen|saw|watched|loved|adored|liked|hated|enjoyed|called|by|starring|with"
     r"|directed by)"
-    r"\s+((?:[A-Z][\w'’.-]*|\d+)(?:\s+(?:(?:of|the|and|in|a|to|&|for)\s+)*"
-    r"(?:[A-Z][\w'’.-]*|\d+)){0,11})"
+    r"\s+((?:[A-Z](?:[\w'’-]|\.(?=\w))*)(?:\s+(?:(?:of|the|and|in|a|to|&|for)\s+)*"
+    r"(?:[A-Z](?:[\w'’-]|\.(?=\w))*|\d+)){0,11})(?![\w'’])"
 )

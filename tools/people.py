@@ -30,6 +30,10 @@ _KNOWN: Final = 3.0  # least weight of a person who may be called by surname alo
 _MAX_WORDS: Final = 4
 
 
+def _possessive(word: str, name: str) -> bool:
+    return word == name + "s"
+
+
 class Person(NamedTuple):
     """Tokens ``first .. first+length`` name ``name`` of ``facet``; ``score`` in 0..1."""
 
@@ -100,7 +104,9 @@ class People:
                 run = [repaired.get(k, words[k]) for k in range(i, i + n)]
                 who = self.index.get(" ".join(run))
                 if who:
-                    score = self._score(toks, i, n, who) - 0.1 * (run != words[i : i + n])
+                    score = self._score(toks, i, n, who)
+                    if run != words[i : i + n]:  # mended: a lone surname is then a guess
+                        score -= 0.1 if n > 1 or _possessive(toks[i].word, run[0]) else 0.4
                     facet, name = self._which(toks, i, n, who)
                     yield Person(i, n, name, facet, score)
                     break

@@ -183,6 +183,7 @@ _NEEDS: Final[dict[str, str]] = {
     "reset": "never",
 }  # fmt: skip
 _SURE_INTENT: Final = 0.6
+_SURE_OFF_TOPIC: Final = 0.95  # "a good recipe for pasta?" asks for something else
 
 
 def settle(r: Reading, u: StateUpdate) -> StateUpdate:
@@ -200,8 +201,13 @@ def settle(r: Reading, u: StateUpdate) -> StateUpdate:
         return _as_guessed(r, u, guess).model_copy(update={"read_by": by})
     if not told or guess == u.intent or r.sensed.intents[guess] < _SURE_INTENT:
         return u.model_copy(update={"read_by": by})
+    idle = not u.mentions and not any(t.word in r.lexicon.nouns for t in r.toks)
+    if guess == "chat" and idle and r.sensed.intents[guess] > _SURE_OFF_TOPIC:
+        return u.model_copy(update={"intent": "chat", "about": (), "read_by": by})
     if u.intent != "chat" and (u.mentions or intents.says("recommend", r.low)):
         return u.model_copy(update={"read_by": by})
+    if guess == "accept" and not u.mentions and len(r.toks) > 6:
+        return u.model_copy(update={"read_by": by})  # a choice is short, or names what it chooses
     act = intents.last_act(r.state)
     here = {"shown": bool(r.state.slate.item_ids), "blocked": act == "blocked", "ask": act == "ask"}
     if guess in _NEEDS and not here.get(_NEEDS[guess], False):

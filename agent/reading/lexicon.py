@@ -159,7 +159,7 @@ class Lexicon:
 
     @staticmethod
     def _plausible(key: str) -> bool:
-        return len(key) > 1 and (" " in key or rank(key) > 150)
+        return len(key) > 1 and (" " in key or len(key) > 3 or rank(key) > 150)
 
     def by_role(self, role: str, kind: str | None = None) -> list["Facet"]:
         found = [f for f in self.facets.values() if f.role == role]

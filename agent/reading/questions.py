@@ -150,9 +150,19 @@ def _fact(
                 return Asked("fact", entry.facet, None, low[start:_end])
             if place >= start and isinstance(entry, str):
                 return Asked("fact", entry, None, low[start:_end])
+        size = _SIZED.search(low[start:])
+        if size:
+            facets = lexicon.by_role("amount" if size.group(1) else "date", "number")
+            if facets:
+                return Asked("fact", facets[0].name, None, size.group())
     if re.search(r"\?|^\W*(?:is|are|was|were|does|did|has|how|what|where|who|when|which)\b", low):
         return Asked("fact", None, None, low)  # of something no column holds, if an item is meant
     return None
+
+
+_SIZED: Final = re.compile(
+    r"\b(?:(short|long|lengthy|quick|full-length)|(?:new|recent|old|modern|classic))\b"
+)
 
 
 def _is_price(unit: str | None, name: str) -> bool:

@@ -73,6 +73,8 @@ def read_relative(
             for m in re.finditer(
                 rf"\b(?:(?:much|a bit|a little|slightly|way|somewhat) )?{words}\b", low
             ):
+                if words in ("later", "earlier") and not re.match(r"\s+than\b", low[m.end() :]):
+                    continue  # "see you later"
                 if re.match(
                     r"\s+than\s+(?:the\s+year\s+)?(?:\d|an? hour|one hour|two|three|the\s+(?:19|20)?\d0)",
                     low[m.end() :],

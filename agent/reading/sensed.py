@@ -59,7 +59,7 @@ def sensed_values(
         if len(said) < 5:
             continue
         surfaces = lexicon.scale_words if span.slot == "scale" else lexicon.values
-        near = process.extractOne(fold(said), list(surfaces), scorer=fuzz.ratio, score_cutoff=84)
+        near = process.extractOne(fold(said), list(surfaces), scorer=fuzz.ratio, score_cutoff=88)
         if near is not None:
             entry = surfaces[near[0]]
             entries = tuple(entry) if isinstance(entry, list) else (entry,)

@@ -31,6 +31,9 @@ _DEGREE: Final = re.compile(
 _BOTH: Final = re.compile(
     r"\b(?:both|as well as|mix(?:ed|ture)? (?:of|with)|cross between|combination of|blend of|combine[sd]?|at the same time|plus)\b"
 )
+_FAILS: Final = re.compile(
+    r"^(?:\s+[\w-]+)?\s+(?:(?:really|just|usually|always|often|simply|generally|kind of)\s+)*(?:(?:don'?t|do not|doesn'?t|does not|never|aren'?t|isn'?t|are not|is not|fail to)\s+(?:\w+\s+)?(?:appeal|interest|excite|do (?:it|anything|much)|work|for me|my (?:thing|cup|style|kind)|engage|grab|thrill|move|speak)|(?:bores?|annoys?|tires?|irritates?|disappoints?|depress(?:es)?|puts? me|turns? me off|leaves? me cold|scares? me)\b)"
+)
 _TOLD: Final = re.compile(
     r"\b(?:it|that|this|which|he|she|they)(?:'s| is| was| were| are| has| had)\s+(?:\w+\s+){0,3}$"
 )
@@ -127,7 +130,11 @@ def read_values(
         elif operator in ("retract", "indifferent"):
             said.retract.append(entry.facet)
             said.hard.append((one.start, one.end))
-        elif operator in ("not", "dislike") or _degree_negates(low, one.start):
+        elif (
+            operator in ("not", "dislike")
+            or _degree_negates(low, one.start)
+            or _FAILS.match(low[one.end :])
+        ):
             _ban(said, banned, hit, entry, role, lexicon, turn)
         elif role in SOFT_ROLES and not _INSIST.search(low[: one.start]):
             said.soft.append((one.start, one.end))
@@ -283,7 +290,8 @@ def _wish(
         compares = compares or word.startswith(("less", "not as", "not so"))
     # "not too dark" is already turned by its degree word; "no dark ones" is turned here
     told = re.match(r"not|less|more|fewer|without", one.said.lower())  # "not so dark" is one phrase
-    if operator in ("not", "dislike") and not word and not told:
+    refused = operator in ("not", "dislike") or bool(_FAILS.match(low[one.end :]))
+    if refused and not word and not told:
         direction = -1 if direction == 1 else 1
     start = one.start - (len(degree.group()) if degree and word else 0)
     text = low[start : one.end].strip()
