@@ -183,6 +183,7 @@ _NEEDS: Final[dict[str, str]] = {
     "reset": "never",
 }  # fmt: skip
 _SURE_INTENT: Final = 0.6
+_LOOSE_ROLES: Final = frozenset({"origin", "language", "date", "amount", "audience"})
 _SURE_OFF_TOPIC: Final = 0.95  # "a good recipe for pasta?" asks for something else
 
 
@@ -199,11 +200,12 @@ def settle(r: Reading, u: StateUpdate) -> StateUpdate:
     by = "both" if r.by_rules else "encoder"
     if not r.by_rules:
         return _as_guessed(r, u, guess).model_copy(update={"read_by": by})
+    if _off_our_subject(r, u):
+        return StateUpdate(intent="chat", read_by=by)
     if not told or guess == u.intent or r.sensed.intents[guess] < _SURE_INTENT:
         return u.model_copy(update={"read_by": by})
-    idle = not u.mentions and not any(t.word in r.lexicon.nouns for t in r.toks)
-    if guess == "chat" and idle and r.sensed.intents[guess] > _SURE_OFF_TOPIC:
-        return u.model_copy(update={"intent": "chat", "about": (), "read_by": by})
+    if guess == "accept" and _chooses(r, u):
+        return _as_guessed(r, u, guess).model_copy(update={"read_by": by})
     if u.intent != "chat" and (u.mentions or intents.says("recommend", r.low)):
         return u.model_copy(update={"read_by": by})
     if guess == "accept" and not u.mentions and len(r.toks) > 6:
@@ -213,6 +215,29 @@ def settle(r: Reading, u: StateUpdate) -> StateUpdate:
     if guess in _NEEDS and not here.get(_NEEDS[guess], False):
         return u.model_copy(update={"read_by": by})
     return _as_guessed(r, u, guess).model_copy(update={"read_by": by})
+
+
+def _off_our_subject(r: Reading, u: StateUpdate) -> bool:
+    """ "a winery in the south of France": the encoder is sure that it is small talk, and
+
+    all that rules found in it is a place, a number or loose words.
+    """
+    if r.sensed is None or r.sensed.intents["chat"] < _SURE_OFF_TOPIC:
+        return False
+    roles = {r.lexicon.facets[c.field].role for c in u.add if c.field in r.lexicon.facets}
+    ours = u.mentions or u.wishes or u.retract or u.unknown or roles - _LOOSE_ROLES
+    if ours or any(t.word in r.lexicon.nouns for t in r.toks):
+        return False
+    if u.question is not None:
+        return not u.question.item_ids and not r.state.slate.item_ids
+    return u.intent in ("chat", "recommend", "critique") and (not u.add or len(r.toks) > 5)
+
+
+def _chooses(r: Reading, u: StateUpdate) -> bool:
+    """ "Titanic would be great", said of a list with Titanic on it."""
+    shown = r.state.slate.item_ids
+    named = [m for m in u.mentions if m.item_id in shown and m.attitude in ("neutral", "like")]
+    return bool(named) and len(named) == len(u.mentions) == 1 and not named[0].relative
 
 
 def _as_guessed(r: Reading, u: StateUpdate, guess: str) -> StateUpdate:
