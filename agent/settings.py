@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     )
     slate_size: int = Field(5, ge=1, le=20, description="items recommended at once")
     beam: int = Field(4, ge=1, le=64, description="beams of the slate decoder; 1 is greedy")
-    alpha: float = Field(1.0, ge=0, le=10, description="weight of the retrieval prior; 0 = none")
+    alpha: float = Field(2.0, ge=0, le=10, description="weight of the retrieval prior; 0 = none")
     understander: Literal["rules", "encoder", "both"] = Field(
         "both", description="what reads a person's turn"
     )

@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from agent.settings import Settings
 from catalog.embed import Embedder
 from catalog.errors import ParleyError
 from catalog.items import Catalog
@@ -54,6 +55,9 @@ BLOCK = 64
 CATALOG = Path(__file__).parent.parent / "catalog" / "data" / "movies"
 MODEL = Path(__file__).parent.parent / "models" / "parley-small"
 LEARNT, WRITTEN = "ranker", "slate"
+#: The dials that the chat itself uses, unless the command line says otherwise.
+ALPHA: float = Settings.model_fields["alpha"].default
+BEAM: int = Settings.model_fields["beam"].default
 
 
 class Run(NamedTuple):
@@ -199,8 +203,8 @@ def main(
     model: Annotated[Path, typer.Option(help="parley-small folder with ranker.npz")] = MODEL,
     llm: Annotated[bool, typer.Option(help="--no-llm: the learnt order only")] = True,
     limit: Annotated[int | None, typer.Option(help="only the first N turns")] = None,
-    alpha: Annotated[float, typer.Option(help="strength of the prior")] = 1.0,
-    beam: Annotated[int, typer.Option(help="beams of the slate decoder")] = 6,
+    alpha: Annotated[float, typer.Option(help="strength of the prior")] = ALPHA,
+    beam: Annotated[int, typer.Option(help="beams of the slate decoder")] = BEAM,
     cache: Annotated[Path | None, typer.Option(help="npz of text vectors to keep")] = None,
 ) -> None:
     """Measure ranking and print the tables; the last line is JSON."""

@@ -197,7 +197,7 @@ def settle(r: Reading, u: StateUpdate) -> StateUpdate:
     guess = r.sensed.intent
     firm = bool(u.add or u.wishes or u.retract or u.question or u.unknown or u.count)
     told = u.intent in ("chat", "recommend", "critique") and not firm
-    by = "both" if r.by_rules else "encoder"
+    by: Literal["both", "encoder"] = "both" if r.by_rules else "encoder"
     if not r.by_rules:
         return _as_guessed(r, u, guess).model_copy(update={"read_by": by})
     if _off_our_subject(r, u):
@@ -218,9 +218,9 @@ def settle(r: Reading, u: StateUpdate) -> StateUpdate:
 
 
 def _off_our_subject(r: Reading, u: StateUpdate) -> bool:
-    """ "a winery in the south of France": the encoder is sure that it is small talk, and
+    """ "a winery in the south of France": the encoder is sure that it is small talk.
 
-    all that rules found in it is a place, a number or loose words.
+    Only where all that rules found is a place, a number or loose words.
     """
     if r.sensed is None or r.sensed.intents["chat"] < _SURE_OFF_TOPIC:
         return False
