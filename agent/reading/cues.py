@@ -64,12 +64,17 @@ _CUES: Final[list[tuple[Operator, str]]] = [
     ),
     (
         "dislike",
-        rf"{_ADV}(?:(?:don'?t|dont|do not|didn'?t|didnt|did not|doesn'?t|does not|never|can'?t|cannot|couldn'?t|wasn'?t|not|isn'?t|aren'?t|am not|'m not)\s+(?:\w+ly\s+|quite\s+|even\s+|much\s+|really\s+|all that\s+|too\s+|that\s+|much of\s+)*(?:like|liked|love|loved|enjoy|enjoyed|care for|stand|bear|dig|appreciate|get into|into|interested in|keen on|a (?:big |huge |great |real )?fan of|the biggest fan of|big on|crazy about|fond of|find appeal in))\b",
+        rf"{_ADV}(?:(?:don'?t|dont|do not|didn'?t|didnt|did not|doesn'?t|does not|never|can'?t|cannot|couldn'?t|wasn'?t|not|isn'?t|aren'?t|am not|'m not)\s+(?:\w+ly\s+|quite\s+|even\s+|much\s+|really\s+|all that\s+|too\s+|that\s+|much of\s+)*(?:like|liked|love|loved|enjoy|enjoyed|fancy|care for|stand|bear|dig|appreciate|get into|into|interested in|keen on|a (?:big |huge |great |real )?fan of|the biggest fan of|big on|crazy about|fond of|find appeal in))\b",
     ),
     (
         "dislike",
         rf"{_ADV}(?:hate[ds]?|dislike[ds]?|loathe[ds]?|detest(?:ed|s)?|despise[ds]?|couldn'?t finish|(?:was|were|am|'m|got|get|are) (?:bored|annoyed|disappointed|put off) (?:by|with|of)|(?:have )?(?:no interest in|an aversion to|no patience for|no time for|had enough of|no tolerance for|no enthusiasm for)|(?:am |'m |i'm )?(?:sick|tired|sick and tired) of|lost interest in|seen enough|allergic to|turned off by|stay away from|steer clear of)\b",
     ),
+    (
+        "not",
+        r"(?:(?:nothing|not(?: anything)?|less|don'?t want (?:anything|something)) (?:like|similar to|along the lines of)|unlike)\b",
+    ),
+    ("dislike", r"(?:way |far )?too (?:many|much)\b"),
     ("like", rf"(?:{_WE}\s+){_ADV}(?:like|liked|likes)\b(?!\s+to\b)"),
     ("like", r"(?:what|which|if|because|since) (?:i|we|you) (?:really )?liked?\b"),
     (

@@ -84,6 +84,24 @@ _LAST_YEARS: Final = re.compile(
 )
 
 
+_YEARS_OLD: Final = re.compile(
+    rf"\b(?P<neg>(?:not|no|nothing)(?: be)? |n't be )?(?P<cmp>older than|more than|over|at least|less than|under|newer than|younger than) (?:the last )?(?P<n>{NUM}) years?(?: old| ago)?(?![\s-]*olds?\b)"
+)
+
+
+def years_old(low: str, facet: "Facet", lexicon: Lexicon) -> list[Number]:
+    """ "not older than ten years": an age of the item, counted from the newest ones."""
+    newest = round(lexicon.ranges[facet.name][3])
+    out = []
+    for m in _YEARS_OLD.finditer(low):
+        value = newest - (plain(m.group("n")) or 10.0)
+        old = m.group("cmp") in ("older than", "more than", "over", "at least")
+        recent = old == bool(m.group("neg"))
+        bounds: Bounds = (("ge", (value,)),) if recent else (("le", (value,)),)
+        out.append(number(low, m.start(), m.end(), facet, bounds))
+    return out
+
+
 def last_years(low: str, facet: "Facet", lexicon: Lexicon, scopes: Scopes) -> list[Number]:
     """ "the last twenty years", "this century", counted from the catalogue's newest items."""
     newest = round(lexicon.ranges[facet.name][3])

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from agent.reading.cues import Scopes
-from agent.reading.eras import ages, decades, last_years
+from agent.reading.eras import ages, decades, last_years, years_old
 from agent.reading.figures import NUM, Bounds, Number, number, plain
 from agent.reading.lexicon import Lexicon
 
@@ -40,6 +40,7 @@ def read_numbers(low: str, lexicon: Lexicon, scopes: Scopes) -> list[Number]:
         if facet.role == "date":
             found += decades(low, facet, lexicon, scopes)
             found += last_years(low, facet, lexicon, scopes)
+            found += years_old(low, facet, lexicon)
             found += _quantities(low, facet, lexicon, scopes, _YEAR, _year)
         elif facet.role == "audience":
             found += ages(low, facet)

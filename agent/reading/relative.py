@@ -107,13 +107,22 @@ _SAME: Final = re.compile(
 )
 
 
+_OF_ITEM: Final = re.compile(
+    r"\b(?:by|from|with|of) the ((?:main |lead )?[a-z]+(?: [a-z]+)?) (?:of|from|behind|in)\b"
+)
+
+
 def _same(
     r: "Reading", low: str, places: list[tuple[int, int, tuple[str, ...]]], out: Relative
 ) -> None:
     """ "by the same director": the value that the item spoken of has on that facet."""
-    m = _SAME.search(low)
+    m = _SAME.search(low) or _OF_ITEM.search(low)
     if m is None:
         return
+    near = [p for p in places if m.end() <= p[0] <= m.end() + 5]
+    if m.re is _OF_ITEM and not near:
+        return
+    places = near or places
     words = m.group(1).split(" ")
     focus = focus_item(r.state)
     ids = places[0][2] if places else ((focus,) if focus else ())

@@ -15,7 +15,7 @@ _WORDS: Final = """
     a about above absolutely actually after afternoon again age ah all along alright also am
     amazing an and another any anybody anyone anything anyway are around as at available
     awesome based be because been before being best better bit bored both bring btw but by bye
-    called came can can't cant cheers choose choosing classic come cool could could've couldnt
+    called couple came released can can't cant cheers choose choosing classic come cool could could've couldnt
     dealing deals decade definitely did didnt different directed director do does doesnt doing
     don't done dont each easy either else else'n enjoy enjoyed enjoys enough evening ever
     every everyone everything fairly family-friendly famous fan fancy favorite favorites
