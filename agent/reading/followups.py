@@ -22,6 +22,10 @@ _NOT_MORE: Final = re.compile(
     re.IGNORECASE,
 )
 _THAN: Final = re.compile(r"\b([a-z]{4,9}) than\b", re.IGNORECASE)
+#: "the last twenty years" is a time, not the last item of the slate.
+_LAST_YEARS: Final = re.compile(
+    r"\bthe (?=(?:last|past) (?:\w+ ){0,2}?(?:years?|decades?)\b)(\w*)", re.IGNORECASE
+)
 _AND_THE: Final = re.compile(
     r"^\W*(?:and|what about|how about|or)\s+(the (?:most |least )?\w+)\W*$", re.IGNORECASE
 )
@@ -45,6 +49,7 @@ def spell_out(text: str, state: DialogueState) -> str:
     """The turn with misspelt comparatives mended and follow-up superlatives written out."""
     text = _NOT_MORE.sub(lambda m: f"no {m.group(1)} than", text)
     text = _THAN.sub(_mend, text)
+    text = _LAST_YEARS.sub(r"\1", text)
     asked = _AND_THE.match(text)
     if asked and intents.last_act(state) == "compare" and state.slate.item_ids:
         return f"which is {asked.group(1)} of these?"

@@ -80,7 +80,7 @@ def _names_and_values(r: Reading) -> tuple[list[Link], list[Found]]:
     found: list[Found] = []
     if r.by_rules:
         hints = {*r.state.slate.item_ids, *(m.item_id for m in r.state.beliefs.mentions)}
-        found = list(r.lexicon.find(r.text, r.toks))
+        found = [f for f in r.lexicon.find(r.text, r.toks) if not _COUNTED.match(r.low[f.start :])]
         scopes = Scopes(r.low)
         links = [x for x in r.linker.link(r.text, hints=hints) if _believable(r, x, found, scopes)]
     if r.sensed is not None:
@@ -99,6 +99,7 @@ def _seen(r: Reading, piece: Number | Ref, slot: str) -> bool:
     return any(s.start < piece.end and s.end > piece.start for s in spans)
 
 
+_COUNTED: Final = re.compile(r"couple (?:of|more)\b")  # a number, not a theme
 _PLACED: Final = re.compile(r"\b(?:at|on|for|in|around|during|this|near|from)\s+$")
 _NAMED_ROLES: Final = frozenset({"language", "origin", "category"})
 _POINTING: Final = frozenset("one 1 second first it these that this the a".split())
