@@ -112,7 +112,8 @@ class Maker:
     def row(self, sample: Sample, taste: Floats, plain: bool = False) -> SlateRow:
         """One row. ``plain``: nothing shown before, released codes (validation)."""
         rng, prior = self.rng, sample.prior
-        k = 0 if plain or rng.random() < 0.5 else int(rng.integers(1, len(self.books)))
+        only = plain or len(self.books) == 1
+        k = 0 if only or rng.random() < 0.5 else int(rng.integers(1, len(self.books)))
         book = self.books[k]
         targets = list(rng.permutation(sample.targets)[:MOST_TARGETS])
         shown: list[int] = [] if plain else self._shown(sample)
