@@ -36,7 +36,7 @@ class Rollout(NamedTuple):
 
 class Dials(NamedTuple):
     """``alpha``: strength of the prior; ``masked`` False leaves the mask open on the slice
-    (an ablation: items may then not exist); ``temperature`` of the sampling."""
+    (an ablation: items may then not exist); ``temperature`` of the sampling, 0 is greedy."""
 
     alpha: float = 1.0
     masked: bool = True
@@ -86,7 +86,11 @@ def sample(
             mass, ranges = _masses(view, level, nodes[i], dials.masked)
             scores = slice_[i] + dials.alpha * mass
             scores -= np.logaddexp.reduce(scores)
-            code = int(np.argmax(scores / dials.temperature + generator.gumbel(size=CODES)))
+            if dials.temperature > 0:
+                scores_drawn = scores / dials.temperature + generator.gumbel(size=CODES)
+            else:
+                scores_drawn = scores
+            code = int(np.argmax(scores_drawn))
             masses[i, step], logps[i, step] = mass, scores[code]
             tokens[i].append(first + code)
             picked.append(first + code)
