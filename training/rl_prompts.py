@@ -29,7 +29,7 @@ from tools.slate_prompt import SlatePrompts, query_vectors
 from training.make_slate_rows import Sample, turns
 
 Ints = npt.NDArray[np.int64]
-FORMAT = 1
+FORMAT = 2
 
 
 class PromptsError(ParleyError):
@@ -38,13 +38,15 @@ class PromptsError(ParleyError):
 
 class Prompt(NamedTuple):
     """``ids`` (P,) token ids; ``top`` (k,) rows with ``shares`` (k,); ``gone`` and ``targets``
-    rows. ``tail``: share of the prior outside ``top``, spread by popularity."""
+    rows. ``vector`` (d,): text embedding of the conversation's last turns. ``tail``: share of
+    the prior outside ``top``, spread by popularity."""
 
     ids: Ints
     top: Ints
     shares: npt.NDArray[np.float64]
     gone: Ints
     targets: Ints
+    vector: npt.NDArray[np.float32]
     tail: float
 
     def weights(self, popularity: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -71,6 +73,7 @@ class Prompts:
     gone_ends: Ints
     targets: npt.NDArray[np.int32]
     target_ends: Ints
+    vectors: npt.NDArray[np.float16]
     tail: float
     fingerprint: str
 
@@ -89,8 +92,13 @@ class Prompts:
             cut(self.shares, self.top_ends).astype(np.float64),
             cut(self.gone, self.gone_ends).astype(np.int64),
             cut(self.targets, self.target_ends).astype(np.int64),
+            self.vectors[index].astype(np.float32),
             self.tail,
         )
+
+    def first(self, count: int) -> Prompts:
+        """The first ``count`` prompts (all of them when there are fewer)."""
+        return Prompts.pack([self[k] for k in range(min(count, len(self)))], self.fingerprint)
 
     @classmethod
     def pack(cls, prompts: Sequence[Prompt], fingerprint: str) -> Self:
@@ -114,6 +122,7 @@ class Prompts:
             ends("gone"),
             flat("targets", np.int32),
             ends("targets"),
+            np.stack([p.vector for p in prompts]).astype(np.float16),
             prompts[0].tail,
             fingerprint,
         )
@@ -166,6 +175,7 @@ def prompt_of(sample: Sample, candidates: Candidates, prompts: SlatePrompts) -> 
         shares / shares.sum(),
         np.flatnonzero(prior.weights <= 0),
         np.array(sample.targets),
+        np.asarray(sample.vector, dtype=np.float32),
         candidates.ranker.tail,
     )
 

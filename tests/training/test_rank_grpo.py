@@ -41,6 +41,7 @@ def prompts(count: int = 6) -> Prompts:
                 np.full(30, 1 / 30),
                 gone,
                 top[:2],
+                np.zeros(4, np.float32),
                 0.05,
             )
         )

@@ -29,7 +29,8 @@ def prompts(catalog: Catalog, count: int, seed: int) -> Prompts:
         order = rng.permutation(len(catalog))
         top = np.sort(order[:60])
         shares = np.full(60, 1 / 60)
-        made.append(Prompt(rng.integers(0, 200, 8), top, shares, order[60:62], top[:2], 0.05))
+        ids, said = rng.integers(0, 200, 8), np.zeros(384, np.float32)
+        made.append(Prompt(ids, top, shares, order[60:62], top[:2], said, 0.05))
     return Prompts.pack(made, codes_fingerprint(catalog))
 
 
