@@ -14,6 +14,8 @@ PYTEST := $(IN_VENV) -m pytest
 
 help:
 	@echo "make chat          install what is needed and start the chat page on 127.0.0.1:7860"
+	@echo "make chat CATALOG=books.csv"
+	@echo "                   the same over your own table (docs/your-catalogue.md)"
 	@echo "make test          install the test packages too and run the fast suite"
 	@echo "make check         ruff, ruff format --check, mypy --strict"
 	@echo "make format        let ruff sort imports and format"
@@ -22,9 +24,17 @@ help:
 	@echo "make env-train     add the packages of training/"
 	@echo "make clean         remove .venv and caches; conversations are kept"
 
+# make chat CATALOG=books.csv [CONFIG=books.yaml] [INTERACTIONS=loans.csv]: another catalogue than
+# the bundled films; a table is built into a catalogue first, and again whenever it changed.
 chat:
 	@$(INSTALL) runtime
+ifdef CATALOG
+	@folder=$$($(IN_VENV) -m catalog.prepare "$(CATALOG)" $(if $(CONFIG),--config "$(CONFIG)") \
+		$(if $(INTERACTIONS),--interactions "$(INTERACTIONS)")) && \
+		PARLEY_CATALOG="$$folder" $(IN_VENV) app.py
+else
 	@$(IN_VENV) app.py
+endif
 
 test:
 	@$(INSTALL) runtime test

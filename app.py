@@ -54,28 +54,30 @@ def check_port(host: str, port: int) -> None:
 def serve(settings: Settings, started: float) -> None:
     """Open the agent and the page; returns when interrupted."""
     print("Parley opens its catalogue and models ...", flush=True)
-    import gradio as gr
+    import uvicorn
 
     from agent.agent import Agent
-    from page.chat import CONCURRENT_TURNS, STYLE, Page, theme
+    from page.server import create
 
-    blocks: gr.Blocks = Page(Agent.open(settings)).build()
-    blocks.queue(default_concurrency_limit=CONCURRENT_TURNS)
-    blocks.launch(
-        server_name=settings.host,
-        server_port=settings.port,
-        theme=theme(),
-        css_paths=STYLE,
-        share=False,
-        quiet=True,
-        ssr_mode=False,
-        footer_links=[],
-        prevent_thread_lock=True,
-    )
-    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    print(f"Parley is ready on http://{shown}:{settings.port}", flush=True)
-    print(f"({time.monotonic() - started:.0f} s; Ctrl-C ends it)", flush=True)
-    blocks.block_thread()
+    class Announced(uvicorn.Server):
+        """Says where the page is once it can be opened."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets=sockets)
+            shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+            print(f"Parley is ready on http://{shown}:{settings.port}", flush=True)
+            print(f"({time.monotonic() - started:.0f} s; Ctrl-C ends it)", flush=True)
+
+    app = create(Agent.open(settings), settings)
+    Announced(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_level=settings.log_level,
+            timeout_graceful_shutdown=3,  # a turn that is cut off goes on at the next start
+        )
+    ).run()
 
 
 if __name__ == "__main__":

@@ -1,20 +1,25 @@
 """Put the parts together from settings. Every choice of engine is made here, none in a node."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import torch
 
 from agent.encoder import Encoder
 from agent.graph import Parts
-from agent.llm import BatchingLLM, EndpointLLM, TransformersLLM
+from agent.llm import LLM, BatchingLLM, EndpointLLM, TransformersLLM
 from agent.recommending import Recommender
 from agent.respond import Writer
 from agent.settings import Settings
 from agent.state import DialogueState, StateUpdate
-from agent.understand import understand
+from agent.understand import lexicon_of, understand
 from agent.verify import Verifier
 from catalog.embed import Embedder
+from catalog.folder import fingerprint, read_manifest
 from catalog.items import Catalog
+from catalog.rules import Rules
 from catalog.store import VectorStore
 from tools.candidates import Candidates
 from tools.find_title import TitleLinker
@@ -31,54 +36,102 @@ def assemble(settings: Settings) -> Parts:
         ParleyError: a folder, file or model is missing or does not fit; the message says
             which and what to do.
     """
-    torch.set_num_threads(settings.threads)
-    catalog = Catalog.open(settings.catalog)
-    embedder = Embedder(threads=settings.threads)
-    loaded = load_small(settings.model)
-    if loaded.projection is not None:
-        loaded.bind(catalog.codebooks)
-    recommender = Recommender(
-        catalog,
-        candidates=Candidates.open(catalog, embedder, settings.model / "ranker.npz"),
-        engine=InProcessSlates(loaded, catalog.mask),
-        loaded=loaded,
-        store=VectorStore.open(catalog, settings.home),
-        embedder=embedder,
-        alpha=settings.alpha,
-        beam=settings.beam,
-    )
-    return Parts(
-        catalog=catalog,
-        read=reader(settings, catalog, embedder),
-        recommender=recommender,
-        writer=writer(settings, catalog, loaded),
-        slate_items=settings.slate_size,
-    )
+    return Assembly(settings).parts()
 
 
-def reader(settings: Settings, catalog: Catalog, embedder: Embedder) -> Read:
-    """What reads a turn: rules, the encoder, or both (``settings.understander``)."""
-    encoder = None
-    if settings.understander != "rules":
-        encoder = Encoder.load(settings.model / "understander", embedder)
-    linker = TitleLinker(catalog)
+class Assembly:
+    """What outlives a catalogue: the models, and how to put them to work over the next one."""
 
-    def read(text: str, state: DialogueState) -> StateUpdate:
-        return understand(text, state, catalog, linker, encoder, arm=settings.understander)
+    def __init__(self, settings: Settings) -> None:
+        torch.set_num_threads(settings.threads)
+        self.settings = settings
+        self.embedder = Embedder(threads=settings.threads)
+        self.encoder: Encoder | None = None
+        if settings.understander != "rules":
+            self.encoder = Encoder.load(settings.model / "understander", self.embedder)
+        self.loaded = load_small(settings.model)
+        self.llm = talker(settings, self.loaded)
+        self._bound: Catalog | None = None  # whose codes the loaded model's rows stand for
+        self._rules = b""
 
-    return read
+    def parts(self) -> Parts:
+        """The parts over the catalogue that lies in its folder now. Raises ``ParleyError``."""
+        settings = self.settings
+        catalog = Catalog.open(settings.catalog)
+        rules_file = _read(settings.rules)
+        rules = Rules.read(settings.rules).compile(catalog) if settings.rules else None
+        linker, encoder = TitleLinker(catalog), self.encoder
+        lexicon_of(catalog)  # built here, so that no person's turn waits for it
+
+        def read(text: str, state: DialogueState) -> StateUpdate:
+            return understand(text, state, catalog, linker, encoder, arm=settings.understander)
+
+        loaded = self._slates(catalog)
+        recommender = Recommender(
+            catalog,
+            candidates=Candidates.open(catalog, self.embedder, settings.model / "ranker.npz"),
+            engine=InProcessSlates(loaded, catalog.mask),
+            loaded=loaded,
+            store=VectorStore.open(catalog, settings.home),
+            embedder=self.embedder,
+            alpha=settings.alpha,
+            beam=settings.beam,
+            rules=rules,
+            at_once=max(1, (os.cpu_count() or 1) // settings.threads),
+        )
+        self._rules = rules_file
+        style = "small" if settings.endpoint_url is None else "large"
+        return Parts(
+            catalog=catalog,
+            read=read,
+            recommender=recommender,
+            writer=Writer(self.llm, Verifier(catalog), style=style),  # type: ignore[arg-type]
+            slate_items=settings.slate_size,
+        )
+
+    def renew(self, old: Parts) -> Parts | None:
+        """The parts over a rebuilt catalogue or edited rules; None while ``old`` is current.
+
+        Raises:
+            ParleyError: what lies there now cannot be used.
+        """
+        now = fingerprint(read_manifest(self.settings.catalog))
+        if now == old.catalog.fingerprint and _read(self.settings.rules) == self._rules:
+            return None
+        return self.parts()
+
+    def _slates(self, catalog: Catalog) -> LoadedModel:
+        """The model with this catalogue's codes in it.
+
+        Turns in flight still write the old catalogue's codes, so other codebooks get a model
+        of their own; items that came or went under the same codebooks need none.
+        """
+        bound = self._bound
+        loaded = self.loaded
+        if bound is not None and not np.array_equal(bound.codebooks, catalog.codebooks):
+            loaded = load_small(self.settings.model)
+        if loaded.projection is not None and (bound is None or loaded is not self.loaded):
+            loaded.bind(catalog.codebooks)
+        self._bound, self.loaded = catalog, loaded
+        return loaded
 
 
-def writer(settings: Settings, catalog: Catalog, loaded: LoadedModel) -> Writer:
+def talker(settings: Settings, loaded: LoadedModel) -> LLM:
     """What talks: parley-small in this process, or an OpenAI-compatible endpoint."""
-    verifier = Verifier(catalog)
     if settings.endpoint_url is None:
-        return Writer(BatchingLLM(TransformersLLM(loaded)), verifier, style="small")
+        return BatchingLLM(TransformersLLM(loaded))
     key = settings.endpoint_key.get_secret_value() if settings.endpoint_key else None
-    llm = EndpointLLM(
+    return EndpointLLM(
         settings.endpoint_url,
         str(settings.endpoint_model),
         api_key=key,
         timeout=settings.endpoint_timeout_s,
     )
-    return Writer(llm, verifier, style="large")
+
+
+def _read(rules: Path | None) -> bytes:
+    """The rules as they lie there; what cannot be read is reported by ``Rules.read``."""
+    try:
+        return rules.read_bytes() if rules else b""
+    except OSError:
+        return b""

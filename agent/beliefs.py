@@ -6,9 +6,22 @@ earlier one on the same facet and side; "no X" takes X out of an earlier "any of
 the latest attitude to an item wins.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
-from agent.state import About, Beliefs, Mention, StateUpdate, Wish
+from agent.state import (
+    About,
+    Action,
+    Adventure,
+    Beliefs,
+    Kind,
+    Mention,
+    Relax,
+    Remove,
+    Replace,
+    StateUpdate,
+    Turn,
+    Wish,
+)
 from catalog.filters import Clause
 
 #: Oldest free-text wishes drop off: a person who has said three new things has moved on.
@@ -17,6 +30,7 @@ MAX_ABOUT = 2
 
 def apply(beliefs: Beliefs, update: StateUpdate) -> Beliefs:
     """Beliefs after ``update``; the argument is unchanged."""
+    beliefs = _acted(beliefs, update.action)
     if "all" in update.retract:
         beliefs = Beliefs(shown=beliefs.shown, mentions=_keep_rejections(beliefs.mentions))
     else:
@@ -37,10 +51,55 @@ def apply(beliefs: Beliefs, update: StateUpdate) -> Beliefs:
     )
 
 
-def excluded(beliefs: Beliefs) -> frozenset[str]:
-    """Item ids that must not be recommended: shown already, or known to the person."""
+def excluded(beliefs: Beliefs, again: Collection[str] = ()) -> frozenset[str]:
+    """Item ids that must not be recommended: shown already, or known to the person.
+
+    What was shown may come again where it is in ``again``; what was named may not.
+    """
     named = (m.item_id for m in beliefs.mentions)
-    return frozenset(beliefs.shown) | frozenset(named)
+    return (frozenset(beliefs.shown) - frozenset(again)) | frozenset(named)
+
+
+def visible(beliefs: Beliefs, turns: Sequence[Turn] = ()) -> dict[Kind, tuple[int, ...]]:
+    """Places of the beliefs that a person should be shown, by kind.
+
+    All, but items that were only asked about ("Who directed the third?"): these say nothing
+    of the person. ``turns``: the dialogue, to see what each mention was part of.
+    """
+    asked = ("ask_fact", "ask_why", "compare")
+
+    def tells(mention: Mention) -> bool:
+        if mention.attitude != "neutral" or mention.relative:
+            return True
+        known = 0 <= mention.turn < len(turns)
+        update = turns[mention.turn].update if known else None
+        return update is None or update.intent not in asked
+
+    return {
+        "clauses": tuple(range(len(beliefs.clauses))),
+        "wishes": tuple(range(len(beliefs.wishes))),
+        "about": tuple(range(len(beliefs.about))),
+        "mentions": tuple(k for k, m in enumerate(beliefs.mentions) if tells(m)),
+    }
+
+
+def _acted(beliefs: Beliefs, action: Action | None) -> Beliefs:
+    """What a click on the page changes besides what its update says of items."""
+    match action:
+        case Remove(kind=kind, places=places):
+            kept = (v for k, v in enumerate(getattr(beliefs, kind)) if k not in places)
+            return beliefs.model_copy(update={kind: tuple(kept)})
+        case Replace(kind=kind, place=place, value=value):
+            held = getattr(beliefs, kind)
+            return beliefs.model_copy(update={kind: (*held[:place], value, *held[place + 1 :])})
+        case Adventure(level=level):
+            return beliefs.model_copy(update={"adventure": level})
+        case Relax(clauses=dropped):
+            gone = {(c.field, c.op, c.values) for c in dropped}
+            left = (c for c in beliefs.clauses if (c.field, c.op, c.values) not in gone)
+            return beliefs.model_copy(update={"clauses": tuple(left)})
+        case _:
+            return beliefs
 
 
 def add_clauses(held: tuple[Clause, ...], new: Iterable[Clause]) -> tuple[Clause, ...]:

@@ -5,15 +5,17 @@ the catalogue, the person or a computation does not back.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 
 from agent.evidence import as_noun, choose, field_evidence, item_slots, ties
-from agent.phrases import clauses_text, listed, value_text
+from agent.phrases import asked_things, clauses_text, listed, standing, value_text
 from agent.state import Beliefs, DialogueState, Evidence, Plan
 from agent.talker import Brief
-from catalog.items import Catalog
+from catalog.filters import Clause, compile
+from catalog.items import Catalog, Facet
 from tools.tokens import SLOTS
 
 #: Slots beside a tie's own that a reason may use, so that sentences vary.
@@ -29,11 +31,17 @@ def make(act: str, evidence: Mapping[str, Evidence], tie_names: Sequence[str] = 
     return Brief(act=act, ties=tuple(tie_names), slots=slots, texts=texts)
 
 
-def nouns(catalog: Catalog, count: int | None = None) -> dict[str, Evidence]:
+def nouns(
+    catalog: Catalog, count: int | None = None, clauses: Sequence[Clause] = ()
+) -> dict[str, Evidence]:
+    """What the items are called: "films"; "tents" where tents were asked for."""
     domain = catalog.domain
+    one, many = domain.noun_one, domain.noun_many
+    if things := asked_things(domain, clauses):
+        one, many, _ = things
     result = {
-        "<noun>": Evidence(slot="<noun>", text=domain.noun_one, source="computed"),
-        "<nouns>": Evidence(slot="<nouns>", text=domain.noun_many, source="computed"),
+        "<noun>": Evidence(slot="<noun>", text=one, source="computed"),
+        "<nouns>": Evidence(slot="<nouns>", text=many, source="computed"),
     }
     if count is not None:
         word = WORDS_FOR_COUNT[count] if count < len(WORDS_FOR_COUNT) else str(count)
@@ -45,14 +53,17 @@ def asked_for(catalog: Catalog, beliefs: Beliefs, newest: int) -> dict[str, Evid
     """What the person asked, as slots: what turn ``newest`` said first, at most five."""
     facets = {f.name: f for f in catalog.domain.facets}
     result: dict[str, Evidence] = {}
-    pairs = clauses_text(facets, beliefs.clauses)
-    pairs.sort(key=lambda pair: pair[0].turn != newest)
+    things = asked_things(catalog.domain, beliefs.clauses)
+    pairs = clauses_text(facets, [c for c in beliefs.clauses if not things or c != things[2]])
+    pairs.sort(key=lambda pair: (pair[0].turn != newest, pair[0].op == "none"))
     for k, (clause, text) in enumerate(pairs[:2], 1):
         slot = f"<c{k}>"
         result[slot] = Evidence(slot=slot, text=text, field=clause.field, source="user")
     words = [(a.text, a.turn) for a in beliefs.about]
     words += [(w.said, w.turn) for w in beliefs.wishes if not any(w.said in a for a, _ in words)]
     words.sort(key=lambda pair: pair[1] != newest)
+    if things:  # "boots for hiking boots" says it twice
+        words = [w for w in words if not any(n in w[0].split() for n in things[1].split())]
     for k, text in enumerate(dict.fromkeys(as_noun(catalog, w) for w, _ in words[:2]), 1):
         result[f"<u{k}>"] = Evidence(slot=f"<u{k}>", text=text, source="user")
     anchors = [m for m in beliefs.mentions if m.relative] or [
@@ -68,7 +79,8 @@ def asked_for(catalog: Catalog, beliefs: Beliefs, newest: int) -> dict[str, Evid
 
 def opening(state: DialogueState, catalog: Catalog, act: str, count: int) -> Unitary:
     """The sentence above the cards."""
-    evidence = nouns(catalog, count) | asked_for(catalog, state.beliefs, len(state.turns) - 1)
+    evidence = nouns(catalog, count, state.beliefs.clauses)
+    evidence |= asked_for(catalog, state.beliefs, len(state.turns) - 1)
     if count == 1:  # "here is a film", never "one films"
         del evidence["<count>"], evidence["<nouns>"]
     name = {"recommend": "intro"}.get(act, act)
@@ -96,7 +108,7 @@ def reason(
         # A tie earned by a shared value must not be told as if its whole field were shared.
         if slot in fields and slot not in evidence and slot not in earned:
             evidence[slot] = fields[slot]
-    evidence |= nouns(catalog)
+    evidence |= nouns(catalog, clauses=beliefs.clauses)
     return make(act, evidence, [t.name for t in chosen]), evidence, item_id
 
 
@@ -115,8 +127,7 @@ def plain(state: DialogueState, catalog: Catalog, plan: Plan) -> Unitary:
         case "answer":
             facet = catalog.facet(str(plan.facet))
             item = catalog.item(plan.item_ids[0])
-            slot = f"<i1.{facet.role}>"
-            text = value_text(facet, item.values[facet.name], 5)
+            slot, text = _told(facet, item.values[facet.name])
             evidence[slot] = field_evidence(item, facet, text, slot)
         case "unknown":
             evidence |= _unknown(catalog, plan)
@@ -134,6 +145,20 @@ def plain(state: DialogueState, catalog: Catalog, plan: Plan) -> Unitary:
     if plan.act == "chat":
         brief = brief.model_copy(update={"said": state.turns[-1].text[:80]})
     return brief, evidence, None
+
+
+def _told(facet: Facet, value: Any) -> tuple[str, str]:
+    """The slot and words of an answer: a plain field, or a state that the item "is"."""
+    text = value_text(facet, value, 8)
+    if facet.phrase and not facet.phrase.startswith("that are"):
+        return "<a1>", facet.phrase.format(text)
+    if facet.kind == "number" and facet.role == "amount":
+        if standing(facet, float(value)):
+            count = f" ({value:g})" if float(value) > 1 else ""
+            return "<a1>", text + count
+        if facet.unit == "stars":
+            return "<a1>", f"rated {text}"
+    return f"<i1.{facet.role}>", text
 
 
 def _question(catalog: Catalog, plan: Plan) -> dict[str, Evidence]:
@@ -165,8 +190,13 @@ def _both_titles(catalog: Catalog, plan: Plan) -> dict[str, Evidence]:
 
 def _blocked(catalog: Catalog, beliefs: Beliefs, plan: Plan) -> dict[str, Evidence]:
     facets = {f.name: f for f in catalog.domain.facets}
-    evidence = nouns(catalog)
-    phrases = [text for _, text in clauses_text(facets, beliefs.clauses)]
+    evidence = nouns(catalog, clauses=beliefs.clauses)
+    things = asked_things(catalog.domain, beliefs.clauses)
+    said = [c for c in beliefs.clauses if not things or c != things[2]]
+    pairs = sorted(clauses_text(facets, said), key=lambda pair: pair[0].op == "none")
+    phrases = [text for _, text in pairs]
+    if compile(catalog, beliefs.clauses).any():  # all that fit were shown or refused
+        phrases = ["that are new to you", *phrases]
     slots = ["<c1>", "<c2>", "<c3>"]
     if len(phrases) > 3:
         phrases = [*phrases[:2], listed(phrases[2:])]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agent.phrases import clauses_text, label, listed, value_text
+from agent.phrases import clauses_text, label, listed, spoken, value_text, wanted_text
 from agent.state import Beliefs, Evidence, Mention, Source
 from catalog.filters import Clause
 from catalog.items import Catalog, Facet, Item
@@ -23,6 +23,8 @@ ALIKE = 0.58
 ABOUT = 0.32
 #: How much further along a scale (0-4) an item must be to be called "funnier".
 SCALE_STEP = 0.4
+#: What synonyms of themes look like when they are adjectives: "dystopian", "magical".
+ADJECTIVE = re.compile(r"(?:ian|al|ic|ish|ful|ous|ive|less|able|proof)$")
 #: Facet roles that a shared value makes two items alike by, strongest first.
 SHARED_ROLES = ("maker", "people", "tag", "category")
 #: Roles whose positive clauses are reasons, and those whose numbers are.
@@ -30,7 +32,7 @@ VALUE_ROLES = ("maker", "people", "tag", "mood", "origin", "language", "category
 NUMBER_ROLES = ("date", "amount", "audience")
 STOP = frozenset(
     "a an and are as at but by for from in into is it its of on or some something that the "
-    "their this to with who whose which about like really very more less not no film movie".split()
+    "their this to with who whose which about like really very more less not no".split()
 )
 
 
@@ -89,16 +91,22 @@ def ties(
     liked = [t for m in anchors[:3] for t in _mention_ties(catalog, item, m)]
     wished = _wish_ties(catalog, item, beliefs)
     stated, spared = _clause_ties(facets, item, beliefs.clauses)
-    strong = [t for t in stated if t.name in ("maker", "people", "tag", "mood")]
-    plain = [t for t in stated if t not in strong]
-    found = [*strong, *found, *liked, *wished, *plain, *spared]
+    strong = [t for t in stated if t.name in ("maker", "people")]
+    warm = [t for t in stated if t.name in ("tag", "mood")]
+    plain = [t for t in stated if t not in strong and t not in warm]
+    told = _premise_ties(catalog, item, beliefs.clauses)
+    found = [*found, *told, *strong, *warm, *liked, *wished, *plain, *spared]
     return found or [_fallback(catalog, item)]
 
 
 def choose(found: list[Tie], seed: int = 0) -> tuple[Tie, ...]:
     """One or two ties for a sentence: the strongest, and now and then a second kind."""
     first = found[0]
-    second = next((t for t in found[1:] if t.name != first.name), None)
+    others = [t for t in found[1:] if t.name != first.name]
+    if first.name == "about" and any(e.slot == "<i1.premise>" for e in first.evidence):
+        # The premise says more than a category would; only a tie to another item may follow.
+        others = [t for t in others if any(e.slot == "<m1>" for e in t.evidence)]
+    second = next(iter(others), None)
     if second is None or seed % 3 == 0 or _clash(first, second):
         return (first,)
     return (first, second)
@@ -124,6 +132,8 @@ def as_noun(catalog: Catalog, said: str) -> str:
         if facet.role == "mood":
             adjectives |= {str(v).casefold() for v in catalog.values(facet.name)}
             adjectives |= set(facet.synonyms)
+        if facet.role == "tag":
+            adjectives |= {s for s in facet.synonyms if ADJECTIVE.search(s)}
     if first not in adjectives:
         return said
     nouns = {catalog.domain.noun_one, *catalog.domain.noun_also}
@@ -256,24 +266,50 @@ def _clause_ties(
         facet = facets[clause.field]
         value = item.values.get(facet.name)
         said = Evidence(slot="<c1>", text=words, field=facet.name, source="user")
-        slot = f"<i1.{facet.role}>"
+        role = spoken(facet)
+        slot = f"<i1.{role}>"
         if value in (None, (), "") or not _satisfies(value, clause):
             continue  # shown before the clause was said
         if facet.role in NUMBER_ROLES and clause.op in ("ge", "le"):
-            shown = field_evidence(item, facet, value_text(facet, value), slot)
-            positive.append(Tie(facet.role, (said, shown)))
+            text = words if facet.bounds or facet.phrase else value_text(facet, value)
+            shown = field_evidence(item, facet, text, slot)
+            positive.append(Tie(role, (said, shown)))
         elif facet.role in VALUE_ROLES and clause.op in ("any", "all"):
             values = value if isinstance(value, tuple) else (value,)
             hit = [v for v in values if v in clause.values]
-            shown = field_evidence(item, facet, listed(label(facet, v) for v in hit[:3]), slot)
-            positive.append(Tie(facet.role, (said, shown)))
-        elif facet.role in VALUE_ROLES and clause.op == "none":
+            text = listed(label(facet, v) for v in hit[:3])
+            if facet.phrase and not facet.phrase.startswith("that are"):
+                text = facet.phrase.format(text)
+            positive.append(Tie(role, (said, field_evidence(item, facet, text, slot))))
+        elif facet.role in VALUE_ROLES and clause.op == "none" and not facet.phrase:
             # An exclusion stands in <c2>: the talker must not say that the value was asked for.
             refused = Evidence(slot="<c2>", text=words, field=facet.name, source="user")
             shown = field_evidence(item, facet, value_text(facet, value, 2), slot)
             negative.append(Tie(facet.role, (refused, shown)))
     order = {role: k for k, role in enumerate((*VALUE_ROLES, *NUMBER_ROLES))}
     return sorted(positive, key=lambda t: order[t.name]), negative
+
+
+def _premise_ties(catalog: Catalog, item: Item, clauses: tuple[Clause, ...]) -> list[Tie]:
+    """What was asked for, and what the item is about: more telling than its category again."""
+    premise = next((f for f in catalog.domain.facets if f.role == "premise"), None)
+    text = item.values.get(premise.name) if premise else None
+    facets = {f.name: f for f in catalog.domain.facets}
+    met = [
+        c
+        for c in clauses
+        if c.op != "none"
+        and item.values.get(c.field) not in (None, (), "")
+        and _satisfies(item.values[c.field], c)
+    ]
+    told = ("category", "mood", "tag", "origin", "language", "maker", "people")
+    named = [c for c in met if facets[c.field].role in told]
+    if premise is None or not text or not named:
+        return []
+    numbers = [c for c in met if facets[c.field].kind == "number"]
+    said = wanted_text(catalog.domain, [*named, *numbers], limit=1)
+    words = Evidence(slot="<u1>", text=said, field=named[0].field, source="user")
+    return [Tie("about", (words, field_evidence(item, premise, str(text), "<i1.premise>")))]
 
 
 def _satisfies(value: Any, clause: Clause) -> bool:

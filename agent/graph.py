@@ -4,30 +4,34 @@
                           +----------------> respond
 
 Each node takes the state and returns the fields it changes; LangGraph checkpoints after
-every node, so a killed process resumes at the node it was in.
+every node, so a killed process resumes at the node it was in. What is not state, the parts
+and the stop flag of this turn, comes as LangGraph's runtime context.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
-import numpy as np
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
 
+from agent import actions
 from agent import beliefs as critique
 from agent.briefs import Unitary, opening, plain, reason
 from agent.policy import blocked, decide, slate_size
-from agent.recommending import Recommender
+from agent.recommending import Chosen, Recommender
 from agent.respond import Writer, stopwatch
-from agent.state import Beliefs, DialogueState, Plan, Slate, StateUpdate, Trace, Turn, Unit
+from agent.running import Running
+from agent.state import DialogueState, Mask, Plan, Slate, StateUpdate, Trace, Turn, Unit
 from catalog.items import Catalog
 
 SLATE_ACTS = ("recommend", "refine", "more")
+STOPPED = "Stopped."
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,13 @@ class Parts:
     slate_items: int = 5
 
 
-def build(parts: Parts, saver: BaseCheckpointSaver[Any]) -> CompiledStateGraph[Any, Any, Any, Any]:
+def build(saver: BaseCheckpointSaver[Any]) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph; ``saver`` keeps every thread's checkpoints."""
-    graph = StateGraph(DialogueState)
-    graph.add_node("understand", lambda state: understand(state, parts))
-    graph.add_node("policy", lambda state: policy(state, parts))
-    graph.add_node("recommend", lambda state: recommend(state, parts))
-    graph.add_node("respond", lambda state: respond(state, parts))
+    graph = StateGraph(DialogueState, context_schema=Running)
+    graph.add_node("understand", understand)
+    graph.add_node("policy", policy)
+    graph.add_node("recommend", recommend)
+    graph.add_node("respond", respond)
     graph.add_edge(START, "understand")
     graph.add_edge("understand", "policy")
     graph.add_conditional_edges("policy", route, ["recommend", "respond"])
@@ -56,23 +60,31 @@ def build(parts: Parts, saver: BaseCheckpointSaver[Any]) -> CompiledStateGraph[A
     return graph.compile(checkpointer=saver)
 
 
-def understand(state: DialogueState, parts: Parts) -> dict[str, Any]:
-    """Read the user's turn and edit the beliefs with it."""
+def understand(state: DialogueState, runtime: Runtime[Running]) -> dict[str, Any]:
+    """Read the user's turn and edit the beliefs with it; a click was read by the page."""
     started = time.perf_counter()
     trace = Trace(nodes=["understand"])
     user = state.turns[-1]
-    update = parts.read(user.text, state)
-    turns = [*state.turns[:-1], user.model_copy(update={"update": update})]
+    by_page = user.update is not None and user.update.read_by == "page"
+    if user.update is None or not by_page:
+        user = user.model_copy(update={"update": runtime.context.parts.read(user.text, state)})
+    assert user.update is not None
+    beliefs = critique.apply(state.beliefs, user.update)
     stopwatch(trace, "understand", started)
-    return {"turns": turns, "beliefs": critique.apply(state.beliefs, update), "trace": trace}
+    turns = [*state.turns[:-1], user]
+    return {"turns": turns, "beliefs": beliefs, "plan": None, "trace": trace}
 
 
-def policy(state: DialogueState, parts: Parts) -> dict[str, Any]:
+def policy(state: DialogueState, runtime: Runtime[Running]) -> dict[str, Any]:
     """Decide the act."""
     started = time.perf_counter()
     update = state.turns[-1].update
     assert update is not None  # the understand node ran
-    plan = decide(state, update, parts.catalog)
+    plan = decide(state, update, runtime.context.parts.catalog)
+    if state.plan is not None and state.plan.candidates:
+        # A person stepped in and named the candidates: recommending is what is asked.
+        act = plan.act if plan.act in SLATE_ACTS else "recommend"
+        plan = Plan(act=act, note=plan.note, candidates=state.plan.candidates)
     beliefs = state.beliefs
     if plan.act == "ask" and plan.facet is not None:
         beliefs = beliefs.model_copy(update={"asked": (*beliefs.asked, plan.facet)})
@@ -85,32 +97,89 @@ def route(state: DialogueState) -> str:
     return "recommend" if state.plan and state.plan.act in SLATE_ACTS else "respond"
 
 
-def recommend(state: DialogueState, parts: Parts) -> dict[str, Any]:
+def recommend(state: DialogueState, runtime: Runtime[Running]) -> dict[str, Any]:
     """Choose the slate under the mask; when nothing is allowed, say which clauses collide."""
     started = time.perf_counter()
     assert state.plan is not None and state.turns[-1].update is not None
-    out = critique.excluded(state.beliefs)
-    count = slate_size(state.turns[-1].update, parts.slate_items)
-    result = parts.recommender.recommend(state.turns, state.beliefs, count, out)
+    if runtime.context.stopped:
+        return {"trace": _traced(state, "recommend", started)}
+    parts, user = runtime.context.parts, state.turns[-1]
+    wanted = wanted_of(state, user, parts)
+
+    def choose(exclude: frozenset[str]) -> Chosen:
+        return parts.recommender.recommend(
+            state.turns,
+            state.beliefs,
+            wanted.n,
+            exclude,
+            wanted.candidates,
+            filling=bool(wanted.kept),
+        )
+
+    chosen = choose(wanted.exclude | frozenset(user.avoid))
+    if not chosen.item_ids and user.avoid:  # no others are left: the same again, in other words
+        chosen = choose(wanted.exclude)
     trace = _traced(state, "recommend", started)
-    trace.allowed_items = result.allowed_count
-    if not result.item_ids:
-        rows = [parts.catalog.row(i) for i in out if parts.catalog.has(i)]
+    trace.allowed_items = chosen.allowed_count
+    trace.mask = Mask(items=len(parts.catalog), allowed=chosen.allowed_count)
+    item_ids = placed(wanted.kept, chosen.item_ids)
+    if not item_ids:
+        rows = [parts.catalog.row(i) for i in wanted.exclude if parts.catalog.has(i)]
+        rows += parts.recommender.forbidden()
         plan = blocked(state.beliefs, parts.catalog, rows)
         return {"plan": plan.model_copy(update={"note": state.plan.note}), "trace": trace}
-    trace.model_calls += result.model_calls
-    trace.candidates = list(result.candidates)
-    beliefs = state.beliefs.model_copy(update={"shown": state.beliefs.shown + result.item_ids})
-    plan = state.plan.model_copy(update={"item_ids": result.item_ids})
-    slate = Slate(item_ids=result.item_ids, ordered_by=result.ordered_by)
-    return {"plan": plan, "slate": slate, "beliefs": beliefs, "trace": trace}
+    trace.model_calls += len(chosen.calls)
+    trace.calls += chosen.calls
+    trace.prompt_tokens += sum(c.prompt_tokens for c in chosen.calls)
+    trace.tokens += sum(c.tokens for c in chosen.calls)
+    trace.candidates = list(chosen.candidates)
+    trace.weights = list(chosen.weights)
+    trace.order = list(chosen.item_ids)
+    plan = state.plan.model_copy(update={"item_ids": item_ids, "ordered_by": chosen.ordered_by})
+    return {"plan": plan, "trace": trace}
 
 
-def respond(state: DialogueState, parts: Parts) -> dict[str, Any]:
+class Wanted(NamedTuple):
+    """How many items (``n``) a slate needs, which it may not hold, and which cards stay.
+
+    ``candidates``: choose among these only (all where empty). ``kept``: the item of each
+    place, None where a new one is wanted; empty for a new slate.
+    """
+
+    n: int
+    exclude: frozenset[str]
+    candidates: tuple[str, ...] = ()
+    kept: tuple[str | None, ...] = ()
+
+
+def wanted_of(state: DialogueState, user: Turn, parts: Parts) -> Wanted:
+    """What this turn wants of the recommender."""
+    assert state.plan is not None and user.update is not None
+    action = user.update.action
+    count = slate_size(user.update, parts.slate_items)
+    if state.plan.candidates:
+        # Whoever names the candidates knows what was shown.
+        return Wanted(count, frozenset(), state.plan.candidates)
+    if isinstance(action, actions.TAKING_OFF):
+        kept = tuple(None if i == action.item_id else i for i in state.slate.item_ids)
+        return Wanted(1, critique.excluded(state.beliefs), kept=kept)
+    again = state.slate.item_ids if isinstance(action, actions.RERANKING) else ()
+    return Wanted(count, critique.excluded(state.beliefs, again))
+
+
+def placed(kept: tuple[str | None, ...], fresh: tuple[str, ...]) -> tuple[str, ...]:
+    """The slate: new items, in the freed places where cards are kept."""
+    if not kept:
+        return fresh
+    news = iter(fresh)
+    return tuple(i for i in (k or next(news, None) for k in kept) if i is not None)
+
+
+def respond(state: DialogueState, runtime: Runtime[Running]) -> dict[str, Any]:
     """Write, verify and release the reply, and append it to the log."""
     started = time.perf_counter()
     assert state.plan is not None
-    plan, write = state.plan, get_stream_writer()
+    plan, parts, write = state.plan, runtime.context.parts, get_stream_writer()
     trace = _traced(state, "respond", started)
     showing = plan.act in SLATE_ACTS and bool(plan.item_ids)
 
@@ -123,53 +192,78 @@ def respond(state: DialogueState, parts: Parts) -> dict[str, Any]:
 
     if showing:
         write({"kind": "slate", "item_ids": plan.item_ids})
-    seed = crc32(f"{len(state.turns)}:{state.turns[-1].text}".encode())
-    units = parts.writer.write(units_of(state, plan, parts), seed % 2**31, trace, emit)
+    briefs = [] if runtime.context.stopped else units_of(state, plan, parts)
+    units = parts.writer.write(briefs, seed_of(state), trace, emit, lambda: runtime.context.stopped)
+    stopped = len(units) < len(briefs) or not briefs
+    said = bool(cards_of(units)) if showing else bool(units)
+    if not units:
+        units = [Unit(text=STOPPED, realised_by="template")]
+        emit(units[0])
     trace.verdicts.append({"verified": len(units)})
-    slate = state.slate
-    if showing:
-        reasons = tuple(u for u in units if u.item_id)
-        slate = slate.model_copy(update={"reasons": reasons})
+    cards = cards_of(units) if showing else ()
     stopwatch(trace, "respond", started)
     trace.total_s = round(sum(trace.seconds.values()), 4)
+    slate, beliefs = state.slate, state.beliefs
+    if cards:
+        ids = tuple(str(u.item_id) for u in cards)
+        slate = Slate(item_ids=ids, reasons=cards, ordered_by=plan.ordered_by)
+        shown = dict.fromkeys(beliefs.shown + state.turns[-1].avoid + ids)
+        beliefs = beliefs.model_copy(update={"shown": tuple(shown)})
     turn = Turn(
         role="agent",
         text=text_of(units, parts.catalog, showing),
-        act=plan.act,
-        slate=slate if showing else None,
+        act=plan.act if said else None,
+        slate=slate if cards else None,
         units=tuple(units),
         trace=trace,
+        stopped=stopped,
     )
-    return {"turns": [*state.turns, turn], "slate": slate, "trace": trace}
+    return {"turns": [*state.turns, turn], "slate": slate, "beliefs": beliefs, "trace": trace}
 
 
-def units_of(state: DialogueState, plan: Plan, parts: Parts) -> list[Unitary]:
-    """The briefs of this reply, in reading order."""
-    catalog, units = parts.catalog, list[Unitary]()
+def cards_of(units: list[Unit]) -> tuple[Unit, ...]:
+    return tuple(u for u in units if u.item_id)
+
+
+def seed_of(state: DialogueState) -> int:
+    """Another wording at each try, the same one when a killed turn is finished."""
+    user = state.turns[-1]
+    again = f":{user.attempt}" if user.attempt else ""
+    return crc32(f"{len(state.turns)}:{user.text}{again}".encode()) % 2**31
+
+
+def units_of(state: DialogueState, plan: Plan, parts: Parts) -> list[Unitary | Unit]:
+    """The briefs of this reply, in reading order; cards that stay come as they were."""
+    catalog, units = parts.catalog, list[Unitary | Unit]()
     if plan.note and plan.act != "unknown":
         units.append(plain(state, catalog, Plan(act="unknown", note=plan.note)))
     about = parts.recommender.about_scores(state.beliefs)
     if plan.act in SLATE_ACTS and plan.item_ids:
-        units.append(opening(state, catalog, plan.act, len(plan.item_ids)))
+        kept = _kept(state)
+        fresh = next((i for i in plan.item_ids if i not in kept), None)
+        units.append(
+            actions.sentence(state, catalog, fresh)
+            or opening(state, catalog, plan.act, len(plan.item_ids))
+        )
+        varied = state.turns[-1].attempt
         units += [
-            reason(catalog, i, state.beliefs, about, varied=k) for k, i in enumerate(plan.item_ids)
+            kept.get(i) or reason(catalog, i, state.beliefs, about, varied=k + varied)
+            for k, i in enumerate(plan.item_ids)
         ]
     elif plan.act == "why":
-        units.append(_why(state, plan, catalog, state.beliefs, about))
+        brief, evidence, _ = reason(catalog, plan.item_ids[0], state.beliefs, about, act="why")
+        units.append((brief, evidence, None))
     else:
-        units.append(plain(state, catalog, plan))
+        units.append(actions.sentence(state, catalog, None) or plain(state, catalog, plan))
     return units
 
 
-def _why(
-    state: DialogueState,
-    plan: Plan,
-    catalog: Catalog,
-    beliefs: Beliefs,
-    about: dict[str, np.ndarray],
-) -> Unitary:
-    brief, evidence, _ = reason(catalog, plan.item_ids[0], beliefs, about, act="why")
-    return brief, evidence, None
+def _kept(state: DialogueState) -> dict[str, Unit]:
+    """The cards that stay where they are, by item."""
+    update = state.turns[-1].update
+    if update is None or not isinstance(update.action, actions.TAKING_OFF):
+        return {}
+    return {str(u.item_id): u for u in state.slate.reasons}
 
 
 def text_of(units: list[Unit], catalog: Catalog, showing: bool) -> str:

@@ -31,6 +31,7 @@ from tools.small_model import LoadedModel, load_small
 from tools.tokens import SLOTS, SPECIAL
 
 OnText = Callable[[int, "Completion"], None]
+HEAD = 256  # tokens that a draw looks at before it looks at all
 
 
 @dataclass(frozen=True)
@@ -209,19 +210,30 @@ def _left_padded(prompts: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:
 
 
 def _pick(logits: Tensor, rows: Sequence[_Sequence]) -> list[int]:
-    """The next token of every row: the best, or one drawn from its nucleus. (B, V) -> B ids."""
+    """The next token of every row: the best, or one drawn from its nucleus. (B, V) -> B ids.
+
+    The nucleus is the shortest head of the sorted shares that reaches ``top_p``. It is nearly
+    always short, so only the best ``HEAD`` tokens are sorted, all rows at once; a row whose
+    nucleus is longer is sorted whole.
+    """
     logits = logits.masked_fill(torch.stack([row.forbidden for row in rows]), -torch.inf)
-    best = logits.argmax(1).tolist()
-    for k, row in enumerate(rows):
-        if row.request.temperature <= 0:
-            continue
-        shares, ids = (logits[k] / row.request.temperature).softmax(0).sort(descending=True)
-        mass = shares.cumsum(0)
-        # The nucleus is the shortest head that reaches top_p; its last member counts.
-        size = int((mass < row.request.top_p).sum()) + 1
-        drawn = row.rng.random() * float(mass[min(size, len(mass)) - 1])
-        best[k] = int(ids[min(int((mass < drawn).sum()), size - 1)])
-    return [int(i) for i in best]
+    best: list[int] = logits.argmax(1).tolist()
+    drawn = [k for k, row in enumerate(rows) if row.request.temperature > 0]
+    if not drawn:
+        return best
+    heat = torch.tensor([[rows[k].request.temperature] for k in drawn])
+    top_p = torch.tensor([[rows[k].request.top_p] for k in drawn])
+    chance = torch.tensor([[rows[k].rng.random()] for k in drawn], dtype=torch.float32)
+    shares = (logits[drawn] / heat).softmax(1)
+    head, ids = shares.topk(min(HEAD, shares.shape[1]), dim=1)
+    if bool((head.sum(1, keepdim=True) < top_p).any()):
+        head, ids = shares.sort(dim=1, descending=True)
+    mass = head.cumsum(1)
+    size = (mass < top_p).sum(1, keepdim=True).clamp(max=mass.shape[1] - 1)
+    place = torch.minimum((mass < chance * mass.gather(1, size)).sum(1, keepdim=True), size)
+    for k, token in zip(drawn, ids.gather(1, place)[:, 0].tolist(), strict=True):
+        best[k] = token
+    return best
 
 
 class EndpointLLM:
@@ -393,6 +405,8 @@ class BatchingLLM:
             if isinstance(message, BaseException):
                 raise message
             index, completion = message
+            if index in done:  # its batch was begun anew because of another caller's request
+                continue
             done[index] = completion
             if on_text is not None:
                 on_text(index, completion)
@@ -441,5 +455,10 @@ class BatchingLLM:
         try:
             self.inner.generate([r for call in batch for r in call.requests], pass_on)
         except BaseException as error:
+            if len(batch) == 1:
+                batch[0].out.put(error)
+                return
+            # One caller's bad request is no reason for the others to fail: each on its own.
+            # What was passed on already comes again, the same: callers keep the first.
             for call in batch:
-                call.out.put(error)
+                self._run([call])

@@ -1,12 +1,19 @@
 """Where conversations live: LangGraph checkpoints in one SQLite file.
 
 State is written after every node (``durability="sync"``), so nothing said is lost when
-the process is killed. Undo copies the checkpoint before the last user turn to the head
-of the thread: state, beliefs and slate come back exactly as they were.
+the process is killed. A conversation is a line of checkpoints, each naming its parent:
+
+    root - input - understand - policy - recommend - respond - input - ...
+
+Undo copies the checkpoint before the last user turn to the head: state, beliefs and slate
+come back exactly as they were. Trying again, or editing a message, starts the new turn *from*
+that checkpoint in one write: until it is on disk the old turn stands, from then on the new
+one is finished by ``resume``; there is no moment at which a message is nowhere.
 """
 
 import inspect
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +21,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import StateSnapshot
 from pydantic import BaseModel
 
 from agent import state as types
@@ -41,6 +49,8 @@ def open_saver(path: Path) -> SqliteSaver:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, check_same_thread=False, timeout=30)
         connection.execute("PRAGMA journal_mode=WAL")
+        # No wait for the disk at each step: a killed process loses nothing, only a power cut may.
+        connection.execute("PRAGMA synchronous=NORMAL")
         saver = SqliteSaver(connection, serde=serializer())
         saver.setup()
     except (OSError, sqlite3.Error) as error:
@@ -61,18 +71,41 @@ def load(graph: Graph, thread: str) -> DialogueState:
     return DialogueState.model_validate(values) if values else DialogueState()
 
 
+def begin(graph: Graph, thread: str) -> None:
+    """Give a new thread its root, an empty state that undo and edit can go back to."""
+    if graph.get_state(thread_config(thread)).metadata is None:
+        empty = {name: getattr(DialogueState(), name) for name in DialogueState.model_fields}
+        graph.update_state(thread_config(thread), empty, as_node="respond")
+
+
+def back(
+    graph: Graph, thread: str, wanted: Callable[[StateSnapshot], bool]
+) -> StateSnapshot | None:
+    """The newest checkpoint in the head's own line that is ``wanted``; None if there is none."""
+    snapshot = graph.get_state(thread_config(thread))
+    while not (snapshot.metadata is not None and wanted(snapshot)):
+        if snapshot.parent_config is None:
+            return None
+        snapshot = graph.get_state(snapshot.parent_config)
+    return snapshot
+
+
+def before_message(graph: Graph, thread: str, message: int | None = None) -> RunnableConfig | None:
+    """The checkpoint before the ``message``-th user turn (0-based; None: the last one)."""
+
+    def begins(snapshot: StateSnapshot) -> bool:
+        if (snapshot.metadata or {}).get("source") != "input":
+            return False
+        said = [t for t in snapshot.values.get("turns", []) if t.role == "user"]
+        return message is None or len(said) == message
+
+    found = back(graph, thread, begins)
+    return found.parent_config if found else None
+
+
 def undo(graph: Graph, thread: str) -> DialogueState:
     """Rewind to before the last user turn; at the start of a thread nothing happens."""
-    snapshot = graph.get_state(thread_config(thread))
-    while snapshot.metadata is not None and snapshot.metadata.get("source") != "input":
-        if snapshot.parent_config is None:
-            return load(graph, thread)
-        snapshot = graph.get_state(snapshot.parent_config)
-    before = snapshot.parent_config
-    saver = graph.checkpointer
-    if before is None or not graph.get_state(before).values:
-        if snapshot.metadata is not None and isinstance(saver, SqliteSaver):
-            saver.delete_thread(thread)
-        return DialogueState()
-    graph.update_state(before, None, as_node="__copy__")
+    before = before_message(graph, thread)
+    if before is not None:
+        graph.update_state(before, None, as_node="__copy__")
     return load(graph, thread)

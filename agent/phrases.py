@@ -8,12 +8,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from catalog.filters import Clause
-from catalog.items import Facet
+from catalog.items import Domain, Facet
 
 #: Places that take an article, by name or by first word: "from the United States".
 WITH_ARTICLE = frozenset(
     ("United", "Netherlands", "Soviet", "Czech", "Dominican", "Philippines", "Bahamas", "Gambia")
 )
+#: Units that people change for a larger one, from where on: 2,520 g are 2.52 kg.
+LARGER = {"g": (1000, "kg"), "ml": (1000, "l"), "mm": (1000, "m"), "m": (1000, "km")}
+#: Units whose singular is no matter of an "s".
+ONE = {"people": "person", "feet": "foot", "inches": "inch", "in stock": "in stock"}
+MONEY = frozenset("€ $ £ ¥ eur euro euros usd dollars dollar gbp pounds chf".split())
 
 
 def listed(values: Iterable[str], joint: str = "and") -> str:
@@ -26,12 +31,18 @@ def listed(values: Iterable[str], joint: str = "and") -> str:
 
 def number(value: float, unit: str | None) -> str:
     """A number as people write it: no ".0", its unit after it."""
-    text = f"{value:g}" if abs(value) < 1e6 else f"{value:,.0f}"
+    if unit in LARGER and abs(value) >= LARGER[unit][0]:
+        value, unit = value / LARGER[unit][0], LARGER[unit][1]
+    text = f"{round(value, 4):g}" if abs(value) < 1e6 else f"{value:,.0f}"
+    if unit and value == 1:
+        unit = ONE.get(unit, unit.removesuffix("s"))
     return f"{text} {unit}" if unit else text
 
 
 def value_text(facet: Facet, value: Any, limit: int = 3) -> str:
     """A field's value as a slot shows it: "Amy Adams and Jeremy Renner", "116 minutes"."""
+    if facet.kind == "number" and (state := standing(facet, float(value))):
+        return state
     if isinstance(value, tuple | list):
         return listed(label(facet, v) for v in value[:limit])
     if facet.kind == "number":
@@ -41,12 +52,19 @@ def value_text(facet: Facet, value: Any, limit: int = 3) -> str:
     return label(facet, value)
 
 
+def spoken(facet: Facet) -> str:
+    """The role in whose words a facet is spoken of: what has a phrase of its own ("in size
+    {}", "for {}") or stands for a state ("in stock") is said as a mood is: "something in red"."""
+    return "mood" if facet.phrase or facet.bounds else facet.role
+
+
 def label(facet: Facet, value: Any) -> str:
     """One value as it stands inside a sentence: categories lower-case, names as written."""
     text = str(value)
     if facet.role == "origin" and text.split()[0] in WITH_ARTICLE:
         return f"the {text}"
-    if facet.kind == "categories" and facet.role in ("category", "tag", "mood"):
+    plain = facet.role in ("category", "tag", "mood") and not facet.phrase  # "size M"
+    if facet.kind == "categories" and plain:
         return text.lower()
     return text
 
@@ -56,12 +74,23 @@ def clause_text(facet: Facet, clause: Clause) -> str:
     if clause.op in ("ge", "le"):
         return _range(facet, clause.op, float(clause.values[0]))
     values = [label(facet, v) for v in clause.values]
+    negative = clause.op == "none"
+    if facet.phrase:
+        phrase = facet.phrase.format(listed(values, "and" if clause.op == "all" else "or"))
+        if not negative:
+            return phrase
+        adjective = phrase.startswith("that are ")
+        return phrase.replace("that are ", "that are not ", 1) if adjective else f"not {phrase}"
+    if facet.label.lower() in KINDS:  # "products that are tents"
+        words = listed((str(v).lower() for v in clause.values), "or")
+        return f"that are not {words}" if negative else f"that are {words}"
     joint = {"any": "or", "all": "and", "none": "or"}[clause.op]
     words = listed(values, joint)
-    negative = clause.op == "none"
     match facet.role:
         case "maker":
             return f"not by {words}" if negative else f"by {words}"
+        case "mood":
+            return f"that are not {words}" if negative else f"that are {words}"
         case "people":
             return f"without {words}" if negative else f"with {words}"
         case "origin":
@@ -101,20 +130,148 @@ def clauses_text(facets: dict[str, Facet], clauses: Sequence[Clause]) -> list[tu
     return result
 
 
+def standing(facet: Facet, value: float) -> str:
+    """A number that has words of its own: of 8 in stock, "in stock"; "" where it has none."""
+    for words, bound in facet.bounds.items():
+        sign, _, figure = bound.strip().rpartition(" ")
+        limit = float(figure)
+        met = {">=": value >= limit, "<=": value <= limit, "=": value == limit}.get(sign, False)
+        if met and facet.phrase is None:
+            return words
+    return ""
+
+
+def _bound_words(facet: Facet, op: str, value: float) -> str:
+    """The person's own way to say this bound: ">= 1" of a stock is "in stock"."""
+    sign = {"ge": ">=", "le": "<="}[op]
+    for words, bound in facet.bounds.items():
+        said, _, figure = bound.strip().rpartition(" ")
+        if said == sign and float(figure) == value:
+            return words
+    return ""
+
+
+def _led(facet: Facet, words: str) -> str:
+    """An amount after the noun: "for at most 100 €", "with at least 4 stars", "of 2 kg"."""
+    if facet.phrase:
+        return facet.phrase.format(words)
+    unit = (facet.unit or "").casefold()
+    return f"{'for' if unit in MONEY else 'with' if unit == 'stars' else 'of'} {words}"
+
+
 def _range(facet: Facet, op: str, value: float) -> str:
     text = number(value, facet.unit)
+    if words := _bound_words(facet, op, value):
+        return words
     match facet.role:
         case "date":
             return f"from {text} or later" if op == "ge" else f"from {text} or earlier"
         case "audience":
             return f"for age {value:g} and up" if op == "ge" else f"suitable from age {value:g}"
         case _:
-            return f"of at least {text}" if op == "ge" else f"of at most {text}"
+            return _led(facet, f"at least {text}" if op == "ge" else f"at most {text}")
 
 
 def _between(facet: Facet, low: float, high: float) -> str:
     if low == high:
         text = number(low, facet.unit)
-        return f"from {text}" if facet.role == "date" else f"of exactly {text}"
-    start, end = number(low, None), number(high, facet.unit)
-    return f"from {start} to {end}" if facet.role == "date" else f"of {start} to {end}"
+        exact = text if facet.phrase else f"exactly {text}"
+        return f"from {text}" if facet.role == "date" else _led(facet, exact)
+    if facet.unit in LARGER:
+        start, end = number(low, facet.unit), number(high, facet.unit)
+    else:
+        start, end = number(low, None), number(high, facet.unit)
+    return f"from {start} to {end}" if facet.role == "date" else _led(facet, f"{start} to {end}")
+
+
+#: Words for the most and the least of a number, by role or by the family of its unit.
+TOPMOST = {
+    "date": ("newest", "oldest"), "money": ("most expensive", "cheapest"),
+    "weight": ("heaviest", "lightest"), "time": ("longest", "shortest"),
+    "stars": ("best rated", "worst rated"), "pages": ("longest", "shortest"),
+    "light": ("brightest", "dimmest"), "volume": ("biggest", "smallest"),
+    "audience": ("one for the oldest audience", "one for the youngest audience"),
+}  # fmt: skip
+FAMILY = {
+    "g": "weight", "kg": "weight", "lb": "weight", "stars": "stars", "pages": "pages",
+    "lumens": "light", "l": "volume", "ml": "volume", "minutes": "time", "hours": "time",
+}  # fmt: skip
+
+
+def superlative(facet: Facet, direction: int) -> str:
+    """ "the cheapest", "the newest"; "the one with the lowest ..." where English has no word."""
+    unit = (facet.unit or "").casefold()
+    family = facet.role if facet.role in TOPMOST else FAMILY.get(unit, "")
+    words = TOPMOST.get("money" if unit in MONEY else family)
+    if words is None:
+        return f"the one with the {'highest' if direction > 0 else 'lowest'} {facet.label}"
+    return f"the {words[0] if direction > 0 else words[1]}"
+
+
+# ---------------------------------------------------------------------- nouns
+#: Plural nouns that have no singular of their own.
+PAIRS = frozenset(
+    "trousers pants jeans shorts tights leggings boots shoes gloves socks glasses".split()
+)
+#: Labels of a category whose values are themselves names of things: "type: tents".
+KINDS = frozenset(("type", "kind", "product type", "department", "product", "class"))
+
+#: Nouns that say nothing: "something waterproof", not "a waterproof product".
+VAGUE = frozenset(("product", "item", "thing", "article", "object", "entry"))
+
+
+def thing_facet(domain: Domain) -> Facet | None:
+    """The facet whose values are plural nouns ("Tents"), so that they can stand for the items."""
+    found = (f for f in domain.facets if f.role == "category" and f.kind == "categories")
+    return next((f for f in found if f.label.lower() in KINDS), None)
+
+
+def singular(plural: str) -> str:
+    """ "sleeping bags" -> "sleeping bag", "boots" -> "pair of boots"."""
+    words = plural.lower()
+    if words.split()[-1] in PAIRS:
+        return f"pair of {words}"
+    for ending, one in (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes", "x")):
+        if words.endswith(ending):
+            return words.removesuffix(ending) + one
+    return words.removesuffix("s") if not words.endswith("ss") else words
+
+
+def asked_things(domain: Domain, clauses: Sequence[Clause]) -> tuple[str, str, Clause] | None:
+    """One kind of thing was asked for: (singular, plural, the clause); None otherwise."""
+    facet = thing_facet(domain)
+    for clause in clauses:
+        if facet and clause.field == facet.name and clause.op in ("any", "all"):
+            values = [str(v).lower() for v in clause.values]
+            if all(v.endswith("s") for v in values):
+                return listed(map(singular, values), "or"), listed(values, "or"), clause
+    return None
+
+
+def with_article(words: str) -> str:
+    return f"an {words}" if words[:1].lower() in "aeiou" else f"a {words}"
+
+
+def wanted_text(domain: Domain, clauses: Sequence[Clause], limit: int = 2) -> str:
+    """What was asked for as one noun phrase: "a waterproof jacket in size 42 by Nordhaug".
+
+    Values of categories that are adjectives or genres go before the noun, ``limit`` other
+    clauses after it.
+    """
+    facets = {f.name: f for f in domain.facets}
+    things = asked_things(domain, clauses)
+    before, after = list[str](), list[str]()
+    positive = [c for c in clauses if c.op != "none" and not (things and c == things[2])]
+    for clause, words in clauses_text(facets, positive):
+        facet = facets[clause.field]
+        led = (facet.phrase or "").startswith("that are") or not facet.phrase
+        single = len(clause.values) == 1 or clause.op == "all"
+        if facet.kind == "categories" and facet.role in ("mood", "category") and led and single:
+            before += [label(facet, v) for v in clause.values]
+            continue
+        after.append(words)
+    after = [words.replace("that are ", "that is ", 1) for words in after[:limit]]
+    if not things and domain.noun_one.lower() in VAGUE:
+        return " ".join(["something", *before[:2], *after])
+    noun = things[0] if things else domain.noun_one
+    return with_article(" ".join([*before[:2], noun, *after]))

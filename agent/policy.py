@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from agent.phrases import clause_text, label, number, value_text
+from agent import actions
+from agent.phrases import clause_text, label, number, superlative, value_text
 from agent.state import Beliefs, DialogueState, Evidence, Plan, Question, StateUpdate
 from catalog.filters import Clause, compile, smallest_relaxations
 from catalog.items import Catalog, Facet
@@ -24,19 +25,13 @@ MAX_QUESTIONS_IN_A_ROW = 2
 MIN_BITS = 1.0
 DEFAULT_ITEMS = 5
 MAX_ITEMS = 10
-SUPERLATIVE = {
-    ("date", 1): "the newest",
-    ("date", -1): "the oldest",
-    ("amount", 1): "the highest in {label}",
-    ("amount", -1): "the lowest in {label}",
-    ("audience", 1): "the one for the oldest audience",
-    ("audience", -1): "the one for the youngest audience",
-}
 
 
 def decide(state: DialogueState, update: StateUpdate, catalog: Catalog) -> Plan:
     """The plan for the turn just understood; ``state.beliefs`` already holds the update."""
     unknown = update.unknown[0] if update.unknown else ""
+    if update.action is not None:
+        return actions.plan(update.action, state)
     match update.intent:
         case "greet" | "thanks" | "chat" if _says_something(update):
             return _recommend(state, update, catalog, unknown)
@@ -93,7 +88,8 @@ def blocked(beliefs: Beliefs, catalog: Catalog, excluded_rows: Sequence[int]) ->
 
 
 def _short(facets: dict[str, Facet], clause: Clause) -> str:
-    return f"the {facets[clause.field].label} ({clause_text(facets[clause.field], clause)})"
+    words = clause_text(facets[clause.field], clause).removeprefix("that are ")
+    return f"the {facets[clause.field].label} ({words})"
 
 
 def _knows_nothing(beliefs: Beliefs) -> bool:
@@ -271,11 +267,8 @@ def _superlative(catalog: Catalog, ids: tuple[str, ...], name: str, direction: i
             words += ", by my own estimate"
     else:
         facet = catalog.facet(name)
-        pattern = SUPERLATIVE.get((facet.role, direction), "the first by {label}")
-        words = pattern.format(label=facet.label)
-        if facet.unit and facet.unit.startswith("minute"):
-            words = "the longest" if direction > 0 else "the shortest"
-        words, value = f"{words} of these", _superlative_value(facet, best.value)
+        words = f"{superlative(facet, direction)} of these"
+        value = _superlative_value(facet, best.value)
     answers = [
         Evidence(
             slot="<a1>", text=best.item.title, item_id=best.item.id, field=name, source="computed"

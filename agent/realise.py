@@ -11,7 +11,7 @@ REASONS = {
     "maker": "It is by <i1.maker>.",
     "people": "It has <i1.people>.",
     "tag": "It is about <i1.tag>.",
-    "mood": "It is <i1.mood>.",
+    "mood": "You asked for something <i1.mood>: this one fits.",
     "origin": "It is from <i1.origin>.",
     "language": "It is in <i1.language>.",
     "date": "It is from <i1.date>.",
@@ -22,7 +22,7 @@ REASONS = {
     "popular": "People talk about this one a lot.",
 }
 SENTENCES = {
-    "greet": "Hello! What kind of <noun> do you feel like?",
+    "greet": "Hello! What kind of <noun> would you like?",
     "intro": "Here are <count> <nouns> for you.",
     "more": "Here are <count> more <nouns>.",
     "refine": "With that in mind, here are <count> <nouns>.",

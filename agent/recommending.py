@@ -5,6 +5,7 @@ their clauses to the bitmap, and hands both to ``tools.recommend``.
 """
 
 import re
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -12,10 +13,11 @@ from zlib import crc32
 
 import numpy as np
 
-from agent.state import Beliefs, Turn
+from agent.state import Beliefs, Call, MoreLike, Turn
 from catalog.embed import Embedder
 from catalog.filters import compile
 from catalog.items import Catalog
+from catalog.rules import CompiledRules
 from catalog.store import VectorStore
 from tools.candidates import Candidates
 from tools.features import Query, Wanted
@@ -25,20 +27,25 @@ from tools.small_model import LoadedModel
 from tools.tokens import MENTIONS
 
 KEPT_TURNS = 8
+TRACED = 30  # candidates that the trace keeps
 
 
 class Chosen(NamedTuple):
     """A slate as the graph wants it: ids in rank order and what the trace shows."""
 
     item_ids: tuple[str, ...]
-    candidates: tuple[str, ...]
+    candidates: tuple[str, ...]  # the prior's best, in its order
+    weights: tuple[float, ...]  # their shares of the prior
     allowed_count: int
-    model_calls: int
+    calls: tuple[Call, ...]
     ordered_by: Literal["llm", "retrieval"]
 
 
 class Recommender:
-    """Chooses items for one catalogue. Safe to share between threads."""
+    """Chooses items for one catalogue. Safe to share between threads; ``at_once`` work, the
+    others wait their turn."""
+
+    rules: CompiledRules | None = None  # the owner's; none in a plain shop
 
     def __init__(
         self,
@@ -51,8 +58,13 @@ class Recommender:
         embedder: Embedder,
         alpha: float = 1.0,
         beam: int = 6,
+        rules: CompiledRules | None = None,
+        at_once: int = 1,
     ) -> None:
         self.catalog = catalog
+        # More slates at once than there are cores for only get in each other's way.
+        self._turn = threading.BoundedSemaphore(at_once)
+        self.rules = rules
         self.candidates = candidates
         self.engine = engine
         self.loaded = loaded
@@ -62,43 +74,82 @@ class Recommender:
         self._embed = lru_cache(maxsize=512)(lambda text: embedder.encode([text])[0])
 
     def recommend(
-        self, turns: Sequence[Turn], beliefs: Beliefs, n: int, exclude: frozenset[str]
+        self,
+        turns: Sequence[Turn],
+        beliefs: Beliefs,
+        n: int,
+        exclude: frozenset[str],
+        candidates: Sequence[str] = (),
+        *,
+        filling: bool = False,
     ) -> Chosen:
-        """The slate for these beliefs; empty when no item is allowed."""
+        """The slate for these beliefs; empty when no item is allowed.
+
+        ``candidates``: choose among these ids only, the first likeliest (all where empty).
+        ``filling``: the items join a slate that is there, so that no pin applies.
+        """
         allowed = compile(self.catalog, beliefs.clauses)
         allowed[[self.catalog.row(i) for i in exclude if self.catalog.has(i)]] = False
+        listed = [self.catalog.row(i) for i in candidates if self.catalog.has(i)]
+        if self.rules is not None:
+            allowed &= self.rules.allowed
+        if candidates:
+            allowed &= np.isin(np.arange(len(self.catalog)), listed)
         if not allowed.any():
-            return Chosen((), (), 0, 0, "retrieval")
-        result = recommend(
-            self.query(turns, beliefs),
-            allowed,
-            n,
-            catalog=self.catalog,
-            candidates=self.candidates,
-            engine=self.engine,
-            loaded=self.loaded,
-            store=self.store,
-            alpha=self.alpha,
-            beam=self.beam,
+            return Chosen((), (), (), 0, (), "retrieval")
+        query = self.query(turns, beliefs)
+        with self._turn:
+            result = recommend(
+                query,
+                allowed,
+                n,
+                catalog=self.catalog,
+                candidates=self.candidates,
+                engine=self.engine,
+                loaded=self.loaded,
+                store=self.store,
+                alpha=self.alpha,
+                beam=self.beam,
+                listed=listed,
+                boost=self.rules.boost if self.rules else None,
+                adventure=beliefs.adventure,
+            )
+        rows = result.rows
+        if self.rules is not None and not filling:
+            rows = self.rules.place(rows, allowed, result.prior.weights, n)
+        ids, traced = self.catalog.ids, result.candidates[:TRACED]
+        call = Call(
+            node="recommend",
+            role="slate",
+            seconds=round(result.seconds, 4),
+            prompt_tokens=result.prompt_tokens,
+            tokens=result.tokens,
         )
-        ids = self.catalog.ids
         return Chosen(
-            tuple(ids[r] for r in result.rows),
-            tuple(ids[r] for r in result.candidates),
+            tuple(ids[r] for r in rows),
+            tuple(ids[r] for r in traced),
+            tuple(round(float(result.prior.weights[r]), 5) for r in traced),
             int(allowed.sum()),
-            1,
+            (call,) if result.ordered_by == "llm" else (),
             result.ordered_by,
         )
+
+    def forbidden(self) -> list[int]:
+        """Rows that the owner's rules never let be recommended."""
+        return [] if self.rules is None else np.flatnonzero(~self.rules.allowed).tolist()
 
     def query(self, turns: Sequence[Turn], beliefs: Beliefs) -> Query:
         """What is believed, in the catalogue's row numbers; unknown ids are left out."""
         has, row = self.catalog.has, self.catalog.row
         held = [m for m in beliefs.mentions if has(m.item_id)]
-        kept = list(turns[-KEPT_TURNS:])
+        kept = self._telling(turns)[-KEPT_TURNS:]
         first = crc32(turns[0].text.encode()) if turns else 0
+        unsaid = tuple(w for t in turns if t.update for w in t.update.unsaid)
         return Query(
-            turns=tuple((t.role, self.without_clauses(t)) for t in kept),
-            delexicalised=tuple((t.role, self.delexicalised(t, beliefs)) for t in kept),
+            turns=tuple((t.role, unsay(self.without_clauses(t), unsaid)) for t in kept),
+            delexicalised=tuple(
+                (t.role, unsay(self.delexicalised(t, beliefs), unsaid)) for t in kept
+            ),
             liked=tuple(row(m.item_id) for m in held if m.attitude == "like"),
             disliked=tuple(row(m.item_id) for m in held if m.attitude in ("dislike", "reject")),
             seen=tuple(row(m.item_id) for m in held if m.attitude in ("seen", "neutral")),
@@ -114,6 +165,19 @@ class Recommender:
             ),
             seed=first,
         )
+
+    @staticmethod
+    def _telling(turns: Sequence[Turn]) -> list[Turn]:
+        """The turns without clicks and their replies: "Forget: films from 2000" is no wish."""
+        kept: list[Turn] = []
+        silent = False
+        for turn in turns:
+            if turn.role == "user":
+                action = turn.update.action if turn.update else None
+                silent = action is not None and not isinstance(action, MoreLike)
+            if not silent:
+                kept.append(turn)
+        return kept
 
     def delexicalised(self, turn: Turn, beliefs: Beliefs) -> str:
         """The turn's text with the titles that were understood as ``<m1>``, ``<m2>``..."""
@@ -145,6 +209,13 @@ class Recommender:
         """Retrieval alone: the prior over all items, shape (N,). For benchmarks."""
         held = beliefs or Beliefs()
         return self.candidates.weights(self.query(turns, held)).weights
+
+
+def unsay(text: str, words: Sequence[str]) -> str:
+    """The text without words that the person has taken back on the page."""
+    for word in words:
+        text = re.sub(rf"(?<!\w){re.escape(word)}(?!\w)", " ", text, flags=re.IGNORECASE)
+    return " ".join(text.split()) if words else text
 
 
 def plain_text(turn: Turn) -> str:

@@ -2,23 +2,24 @@
 
 Units are released in reading order as they pass, so nothing unverified is ever on
 screen. A refused draft is rewritten once; a second refusal is realised from a plain
-frame, and the unit says so (``realised_by``).
+frame, and the unit says so (``realised_by``). A person can stop it between two units.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from agent.briefs import Unitary
 from agent.llm import LLM, Completion, Request
 from agent.realise import plain_sentence
-from agent.state import Trace, Unit
+from agent.state import Call, Trace, Unit
 from agent.talker import ACT_MEANING, Brief, render, required, small_prompt
-from agent.verify import Verifier, realise
+from agent.verify import Verifier, enriched, realise
 from tools.tokens import SLOTS
 
 MAX_TOKENS = 44
 Emit = Callable[[Unit], None]
+Stopped = Callable[[], bool]
 Source = Literal["llm", "rewrite", "template"]
 
 
@@ -44,16 +45,50 @@ class Writer:
         self.temperature = temperature
         self.top_p = top_p
 
-    def write(self, units: Sequence[Unitary], seed: int, trace: Trace, emit: Emit) -> list[Unit]:
-        """Units for the briefs, in order; ``emit`` gets each as soon as all before it passed."""
+    def write(
+        self,
+        units: Sequence[Unitary | Unit],
+        seed: int,
+        trace: Trace,
+        emit: Emit,
+        stopped: Stopped = lambda: False,
+    ) -> list[Unit]:
+        """Units for the briefs, in order; ``emit`` gets each as soon as all before it passed.
+
+        A ``Unit`` among them is finished already and goes through as it is. Once ``stopped``
+        says so, no more is written: what was released until then and the finished ones come
+        back, fewer than there were briefs.
+        """
+        briefs = {k: u for k, u in enumerate(units) if not isinstance(u, Unit)}
+        done = {k: u for k, u in enumerate(units) if isinstance(u, Unit)}
         release = _InOrder(emit, len(units))
-        done: dict[int, Unit] = {}
+        for index in sorted(done):
+            release.offer(index, done[index])
+        try:
+            self._write(briefs, done, seed, trace, release, stopped)
+        except _Stop:
+            kept = [k for k in sorted(done) if k < release.count or isinstance(units[k], Unit)]
+            for index in kept:
+                if index >= release.count:
+                    emit(done[index])
+            return [done[k] for k in kept]
+        return [done[k] for k in range(len(units))]
+
+    def _write(
+        self,
+        units: Mapping[int, Unitary],
+        done: dict[int, Unit],
+        seed: int,
+        trace: Trace,
+        release: "_InOrder",
+        stopped: Stopped,
+    ) -> None:
         refused: dict[int, str] = {}
 
         def judge(index: int, completion: Completion, source: Source) -> None:
+            _check(stopped)
             brief, evidence, item_id = units[index]
             verdict = self.verifier.check(completion.text, brief)
-            trace.tokens += completion.tokens
             trace.verdicts.append(
                 {
                     "unit": index,
@@ -69,7 +104,7 @@ class Writer:
                 return
             refused.pop(index, None)
             done[index] = realise(
-                completion.text,
+                enriched(completion.text, brief),
                 evidence,
                 item_id=item_id,
                 realised_by=source,
@@ -77,25 +112,28 @@ class Writer:
             )
             release.offer(index, done[index])
 
-        self._draft(list(range(len(units))), units, seed, refused, judge, "llm", trace)
+        _check(stopped)
+        if units:
+            self._draft(sorted(units), units, seed, refused, judge, "llm", trace)
         if refused:
+            _check(stopped)
             self._draft(sorted(refused), units, seed + 101, dict(refused), judge, "rewrite", trace)
         for index in sorted(refused):
+            _check(stopped)
             brief, evidence, item_id = units[index]
             done[index] = realise(
-                plain_sentence(brief),
+                enriched(plain_sentence(brief), brief),
                 evidence,
                 item_id=item_id,
                 realised_by="template",
                 tie=brief.ties[0] if brief.ties else None,
             )
             release.offer(index, done[index])
-        return [done[k] for k in range(len(units))]
 
     def _draft(
         self,
         indices: list[int],
-        units: Sequence[Unitary],
+        units: Mapping[int, Unitary],
         seed: int,
         complaints: dict[int, str],
         judge: Callable[[int, Completion, Source], None],
@@ -117,7 +155,26 @@ class Writer:
             for i in indices
         ]
         trace.model_calls += 1
-        self.llm.generate(requests, lambda k, completion: judge(indices[k], completion, source))
+        written: list[Completion] = []
+
+        def finished(k: int, completion: Completion) -> None:
+            written.append(completion)
+            judge(indices[k], completion, source)
+
+        started = time.perf_counter()
+        try:
+            self.llm.generate(requests, finished)
+        finally:
+            call = Call(
+                node="respond",
+                role="talk" if source == "llm" else "rewrite",
+                seconds=round(time.perf_counter() - started, 4),
+                prompt_tokens=sum(c.prompt_tokens for c in written),
+                tokens=sum(c.tokens for c in written),
+            )
+            trace.calls.append(call)
+            trace.prompt_tokens += call.prompt_tokens
+            trace.tokens += call.tokens
 
     def _prompt(self, brief: Brief, complaint: str) -> str:
         if self.style == "small":
@@ -138,20 +195,30 @@ class Writer:
         )
 
 
-class _InOrder:
-    """Holds finished units back until everything before them is out."""
+class _Stop(Exception):
+    """The person asked to stop; never leaves this module."""
 
-    def __init__(self, emit: Emit, count: int) -> None:
+
+def _check(stopped: Stopped) -> None:
+    if stopped():
+        raise _Stop
+
+
+class _InOrder:
+    """Holds finished units back until everything before them is out; ``count`` are."""
+
+    def __init__(self, emit: Emit, total: int) -> None:
         self._emit = emit
         self._waiting: dict[int, Unit] = {}
-        self._next = 0
-        self._count = count
+        self._total = total
+        self.count = 0
 
     def offer(self, index: int, unit: Unit) -> None:
         self._waiting[index] = unit
-        while self._next < self._count and self._next in self._waiting:
-            self._emit(self._waiting.pop(self._next))
-            self._next += 1
+        while self.count < self._total and self.count in self._waiting:
+            unit = self._waiting.pop(self.count)
+            self.count += 1
+            self._emit(unit)
 
 
 def stopwatch(trace: Trace, name: str, started: float) -> None:

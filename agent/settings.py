@@ -64,6 +64,13 @@ class Settings(BaseSettings):
     endpoint_model: str | None = Field(None, description="model name at that server")
     endpoint_key: SecretStr | None = Field(None, description="key for that server")
     endpoint_timeout_s: float = Field(30.0, gt=0, le=600, description="seconds, one request")
+    rules: Path | None = Field(None, description="a YAML file of the owner's business rules")
+    watch_seconds: float = Field(
+        5.0, ge=0, le=86400, description="how often to look for a rebuilt catalogue; 0 = never"
+    )
+    remote_images: bool = Field(
+        False, description="may the page show images of items from https addresses?"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
 
     @classmethod

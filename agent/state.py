@@ -5,7 +5,7 @@ State holds item ids and the person's words, never semantic IDs or row numbers, 
 a rebuilt catalogue breaks no old conversation.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -92,6 +92,72 @@ class Question(Frozen):
     said: str = ""
 
 
+Kind = Literal["clauses", "mentions", "wishes", "about"]  # of beliefs
+
+
+class MoreLike(Frozen):
+    """The things a person can do on the page, from here to ``Action``; one class a thing."""
+
+    do: Literal["more_like"] = "more_like"
+    item_id: str
+
+
+class NotThis(Frozen):
+    """Refuse one card; the others keep their places and a new one fills the freed place."""
+
+    do: Literal["not_this"] = "not_this"
+    item_id: str
+
+
+class SeenIt(Frozen):
+    """Seen already: the same as ``NotThis`` for the slate, but no dislike."""
+
+    do: Literal["seen_it"] = "seen_it"
+    item_id: str
+
+
+class Why(Frozen):
+    do: Literal["why"] = "why"
+    item_id: str
+
+
+class Remove(Frozen):
+    """Take the beliefs at these places of ``Beliefs.<kind>`` back, and rank anew."""
+
+    do: Literal["remove"] = "remove"
+    kind: Kind
+    places: tuple[int, ...]
+
+
+class Replace(Frozen):
+    """Put ``value`` at this place of ``Beliefs.<kind>``, and rank anew."""
+
+    do: Literal["replace"] = "replace"
+    kind: Kind
+    place: int
+    value: Clause | Mention | Wish | About
+
+
+class Adventure(Frozen):
+    """Turn the dial: 0 as usual, 1 far from the popular and from each other."""
+
+    do: Literal["adventure"] = "adventure"
+    level: float = Field(ge=0, le=1)
+
+
+class Relax(Frozen):
+    """Drop these clauses, as a ``blocked`` reply offered, and recommend."""
+
+    do: Literal["relax"] = "relax"
+    clauses: tuple[Clause, ...]
+
+
+Action = Annotated[
+    MoreLike | NotThis | SeenIt | Why | Remove | Replace | Adventure | Relax,
+    Field(discriminator="do"),
+]
+
+
 class StateUpdate(Frozen):
     """What one user turn said. Every list may be empty; ``intent`` always holds."""
 
@@ -106,6 +172,8 @@ class StateUpdate(Frozen):
     unknown: tuple[str, ...] = ()  # names that look like titles or people we do not have
     indifferent: tuple[str, ...] = ()  # facets the person does not mind about
     read_by: Literal["rules", "encoder", "both", "llm", "page"] = "rules"
+    action: Action | None = None  # read_by "page": what was done there
+    unsaid: tuple[str, ...] = ()  # words of the person that a page action took back
 
 
 class Beliefs(Frozen):
@@ -118,6 +186,7 @@ class Beliefs(Frozen):
     shown: tuple[str, ...] = ()  # item ids already recommended, in order
     asked: tuple[str, ...] = ()  # facets already asked about, in order
     indifferent: tuple[str, ...] = ()
+    adventure: float = 0.0  # 0..1: how far from the popular and from each other items may be
 
 
 class Evidence(Frozen):
@@ -154,17 +223,44 @@ class Slate(Frozen):
     ordered_by: Literal["llm", "retrieval"] = "llm"
 
 
+class Call(Frozen):
+    """One call of a language model. ``seconds`` includes waiting for a place in a batch."""
+
+    node: str  # "recommend", "respond"
+    role: Literal["slate", "talk", "rewrite"]
+    seconds: float
+    prompt_tokens: int = 0
+    tokens: int = 0
+
+
+class Mask(Frozen):
+    """The slate mask of a turn: how many items there are, and how many might be written."""
+
+    items: int
+    allowed: int
+
+
 class Trace(BaseModel):
-    """What happened in one turn, for the log, the page and the benchmarks."""
+    """What happened in one turn, for the log, the page and the benchmarks.
+
+    ``candidates`` are the retrieval prior's best items in its order, ``weights`` their
+    shares of the prior; ``order`` is the slate as it stood after the language model.
+    ``verdicts``: one a draft, {unit, act, draft, by, ok, complaint}, and {verified} at the end.
+    """
 
     nodes: list[str] = Field(default_factory=list)
     model_calls: int = 0
+    calls: list[Call] = Field(default_factory=list)
+    prompt_tokens: int = 0
     tokens: int = 0
     seconds: dict[str, float] = Field(default_factory=dict)
     first_unit_s: float | None = None
     total_s: float | None = None
     allowed_items: int | None = None
+    mask: Mask | None = None
     candidates: list[str] = Field(default_factory=list)
+    weights: list[float] = Field(default_factory=list)
+    order: list[str] = Field(default_factory=list)
     verdicts: list[dict[str, Any]] = Field(default_factory=list)
 
 
@@ -174,10 +270,13 @@ class Turn(BaseModel):
     role: Literal["user", "agent"]
     text: str
     update: StateUpdate | None = None  # user turns: what was understood
-    act: Act | None = None  # agent turns: what was done
+    attempt: int = 0  # user turns: how often it was tried again
+    avoid: tuple[str, ...] = ()  # user turns: item ids that earlier tries at it showed
+    act: Act | None = None  # agent turns: what was done; None when stopped before anything was
     slate: Slate | None = None
     units: tuple[Unit, ...] = ()
     trace: Trace | None = None
+    stopped: bool = False  # agent turns: the person ended it; what was verified by then stands
 
 
 class Plan(BaseModel):
@@ -190,6 +289,8 @@ class Plan(BaseModel):
     relax: tuple[tuple[Clause, ...], ...] = ()
     answers: tuple[Evidence, ...] = ()
     note: str = ""  # e.g. a name that is not in the catalogue
+    ordered_by: Literal["llm", "retrieval"] = "llm"  # who put ``item_ids`` in order
+    candidates: tuple[str, ...] = ()  # set by a person who stepped in: choose among these only
 
 
 class DialogueState(BaseModel):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from agent.state import Evidence, Span, Unit
 from agent.talker import Brief, required
+from agent.trades import foreign_words
 from catalog.items import Catalog
 
 SLOT = re.compile(r"<[a-z]+\d*(?:\.[a-z]+\d*)?>")
@@ -29,6 +30,13 @@ CLAIMS = frozenset(
 )
 #: Numbers and such words allowed in plain text for acts that list or count.
 COUNTING = frozenset("first second third last more".split())
+#: Words for durations, said of an amount that is none: "it takes 40 €".
+DURATION = frozenset("takes take took needs need long runs run lasts last running hours".split())
+#: Words for a mood, said of what is none: "told in a waterproof key".
+MOODY = frozenset("mood tone vibe told key feel feeling spirit atmosphere sets call comes".split())
+_TIMES = re.compile(r"\b(?:minutes?|hours?|days?|weeks?|months?|years?)$")
+_DEGREE = re.compile(r"\b(?:as|so|very|just|quite|rather|more|truly|really) <i\d+\.mood>")
+_LED = re.compile(r"^(?:in|for|with|from|up|at|of|on|to)\s")
 #: Facet-value words too common in plain talk to count as a claim.
 NEUTRAL = frozenset("art life live new people world".split())
 MAX_CHARS = 420
@@ -58,7 +66,7 @@ class Verifier:
                 for value in (*self.catalog.values(facet.name), *facet.synonyms):
                     if WORD.fullmatch(str(value)) and len(str(value)) > 2:
                         words.add(str(value).casefold())
-            if facet.role == "mood":
+            if facet.role == "mood" and facet.kind == "categories":
                 words |= {str(v).casefold() for v in self.catalog.values(facet.name)}
         for scale in self.catalog.domain.scales:
             for phrase in (*scale.more, *scale.less, scale.label):
@@ -85,7 +93,32 @@ class Verifier:
             return Verdict(False, "Two slots for the same noun stand side by side.")
         if any(slots.count(s) > (2 if s.endswith(".title>") else 1) for s in slots):
             return Verdict(False, "A slot is used too often.")
-        return self._plain_words(text, brief)
+        verdict = self._fitting_words(text, slots, brief)
+        return verdict if not verdict.ok else self._plain_words(text, brief)
+
+    @cached_property
+    def foreign(self) -> frozenset[str]:
+        """Words of other trades: nobody watches a tent or wears a book."""
+        return foreign_words(self.catalog.domain)
+
+    @cached_property
+    def has_moods(self) -> bool:
+        names = (f"{f.label} {f.plural}" for f in self.catalog.domain.facets)
+        return any("mood" in name for name in names)
+
+    def _fitting_words(self, text: str, slots: list[str], brief: Brief) -> Verdict:
+        """Words must suit the catalogue's kind of thing and what a slot stands for."""
+        words = {w.casefold() for w in WORD.findall(SLOT.sub(" ", text))}
+        if strange := words & self.foreign:
+            return Verdict(False, f"'{min(strange)}' is said of other things; say it otherwise.")
+        amounts = [brief.texts[s] for s in slots if s.endswith(".amount>")]
+        if any(not _TIMES.search(t) for t in amounts) and words & DURATION:
+            return Verdict(False, "The amount is no duration; say what it comes to.")
+        moods = [brief.texts[s] for s in slots if s.endswith(".mood>")]
+        odd = any(_LED.match(t) for t in moods) or (moods and not self.has_moods)
+        if odd and (words & MOODY or _DEGREE.search(text)):
+            return Verdict(False, "What stands in the slot is no mood; say that it has it.")
+        return Verdict(True)
 
     def _plain_words(self, text: str, brief: Brief) -> Verdict:
         plain = SLOT.sub(" \x00 ", text)
@@ -149,6 +182,23 @@ def realise(draft: str, evidence: dict[str, Evidence], **unit: object) -> Unit:
             position += 1
     out.append(text[position:])
     return Unit(text="".join(out), spans=tuple(spans), **unit)  # type: ignore[arg-type]
+
+
+def enriched(draft: str, brief: Brief) -> str:
+    """A bare reason ("This one is listed as horror.") with who made the item and when behind it.
+
+    Only where the draft says none of it and there is no premise; slots of the brief alone, so
+    the sentence is as sound as the draft.
+    """
+    used = set(SLOT.findall(draft))
+    told = {"<i1.premise>", "<i1.maker>", "<i1.date>", "<i1.people>", "<i1.shared>", "<m1>"}
+    if brief.act != "recommend" or used & told or "<i1.premise>" in brief.texts:
+        return draft
+    maker = "by <i1.maker>" if "<i1.maker>" in brief.texts else ""
+    date = "from <i1.date>" if "<i1.date>" in brief.texts else ""
+    if not maker and not date:
+        return draft
+    return f"{draft.strip()} It is {' and '.join(x for x in (maker, date) if x)}."
 
 
 def _agree(before: str, following: str) -> str:

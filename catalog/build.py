@@ -1,24 +1,24 @@
-"""Build a catalogue from a source folder: one command, whole or not at all.
+"""Build a catalogue from anyone's table or from a source folder: one command, whole or not at all.
 
-A source folder holds ``domain.yaml`` (what the columns mean) and ``items.jsonl`` or
-``items.csv`` with ``id``, ``title``, one column a facet, and optionally ``link``,
-``popularity`` and ``scores`` (scale name -> 0..4). A CSV separates the values of a list
-with ``;``. Optional beside them: ``related.csv`` (``a,b,count``); any other file is carried
-along. Columns that are no facet (a plot text, say) may feed vectors and keywords
-(``vector_text``, ``keyword_text`` in ``domain.yaml``) and are not stored.
+    python -m catalog.build books.csv --out DIR              # CSV, TSV, JSON lines, Parquet
+    python -m catalog.build "sqlite:///shop.db?table=items" --out DIR
+    python -m catalog.build SOURCE_FOLDER --out DIR          # domain.yaml and items.jsonl or .csv
 
-    python -m catalog.build SOURCE --out DIR
+A table's columns are guessed (``catalog.guess``); the guess is printed as the YAML that corrects
+it (``--config``). Rows that cannot be used stand in ``rejected.csv`` with line and reason.
+Vectors are kept beside DIR as they are made (``DIR.vectors``), so a killed build goes on where
+it stopped; DIR is replaced in one step at the very end.
 
-When DIR already holds a catalogue, its semantic IDs are kept: items keep their codes,
-new ones are inserted. ``--fresh-ids`` fits new codebooks (old models then know no IDs).
+When DIR already holds a catalogue, its semantic IDs are kept: items keep their codes, new ones
+are inserted. ``--fresh-ids`` fits new codebooks.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-import math
+import contextlib
 import shutil
+import threading
+import time
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -28,15 +28,21 @@ import polars as pl
 import scipy.sparse as sp
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
-from catalog import folder, keywords, scales, semantic_ids, vectors
-from catalog.embed import SHA256, Vectors
+from catalog import folder, images, records, scales, semantic_ids, vectors
+from catalog.config import Config
+from catalog.embed import DIM, SHA256, Vectors
 from catalog.errors import BuildError, CatalogError
-from catalog.items import Catalog, Domain, Facet
+from catalog.interactions import read as read_interactions
+from catalog.items import Catalog, Domain
+from catalog.prepared import Prepared
+from catalog.progress import Bar
+from catalog.tables import Rejected, is_url
+from catalog.watch import files_of, state, watch
 
 Record = dict[str, Any]
-LISTS = ("categories", "people")
+BLOCK = 65_536  # rows of vectors worked on at a time
+MOST_CHANGES = 50_000  # item ids that a manifest lists
 OWN = {"items.jsonl", "items.csv", "related.csv", "manifest.json", *folder.DATA_FILES}
 
 
@@ -46,187 +52,250 @@ class Ids(NamedTuple):
     facts: Record  # for the manifest
 
 
-def main(
-    source: Annotated[Path, typer.Argument(help="folder with domain.yaml and items.jsonl or .csv")],
-    out: Annotated[Path, typer.Option(help="the catalogue folder to write")],
-    seed: Annotated[int, typer.Option(help="seed of the codebooks")] = 0,
-    fresh_ids: Annotated[bool, typer.Option(help="fit new semantic IDs even if OUT has some")] = (
-        False
-    ),
-    cache: Annotated[Path | None, typer.Option(help="npz of vectors already computed")] = None,
-    threads: Annotated[int, typer.Option(help="threads of the encoder")] = 1,
-) -> None:
-    """Build the catalogue of SOURCE into OUT."""
-    console = Console()
-    try:
-        manifest = build(source, out, seed, fresh_ids, cache, threads)
-    except CatalogError as error:
-        console.print(f"[red]{error}[/red]")
-        raise typer.Exit(1) from error
-    console.print_json(json.dumps({k: v for k, v in manifest.items() if k != "files"}))
-    size = sum(entry["bytes"] for entry in manifest["files"].values())
-    console.print(f"{out}: {manifest['items']} items, {size / 1e6:.1f} MB of data")
-
-
 def build(
-    source: Path,
+    source: Path | str,
     out: Path,
     seed: int = 0,
     fresh_ids: bool = False,
     cache: Path | None = None,
     threads: int = 1,
+    *,
+    config: Path | None = None,
+    noun: str | None = None,
+    interactions: Path | None = None,
+    editorial: Path | None = None,
+    given: Path | None = None,
+    console: Console | None = None,
 ) -> Record:
-    """Build and swap in a catalogue; returns its manifest. ``BuildError`` on a bad source."""
+    """Build and swap in a catalogue; returns its manifest. ``BuildError`` on a bad source.
+
+    ``cache``: where vectors are kept between builds (default: beside ``out``).
+    """
+    out = Path(out).resolve()
+    with folder.locked(out):
+        prepared = prepare(source, config, noun, interactions, editorial)
+        if console is not None:
+            report(prepared, console, out)
+        cache = cache or out.with_name(f"{out.name}.vectors")
+        table = bool(prepared.guess)
+        return finish(
+            prepared, out, seed, fresh_ids, cache, threads, console, reindex=table, given=given
+        )
+
+
+def prepare(
+    source: Path | str,
+    config: Path | None = None,
+    noun: str | None = None,
+    interactions: Path | None = None,
+    editorial: Path | None = None,
+) -> Prepared:
+    """Read a source of either kind."""
+    if isinstance(source, Path) and source.is_dir():
+        given = {"--config": config, "--noun": noun, "--editorial": editorial}
+        for option, value in given.items():
+            if value is not None:
+                raise BuildError(
+                    f"{source} is a source folder, {option} is for tables: its domain.yaml and "
+                    "items say it all."
+                )
+        return from_folder(source, interactions)
+    from catalog.from_table import from_table
+
+    known = Config.read(config) if config else Config()
+    return from_table(source, known, noun, interactions, editorial)
+
+
+def from_folder(source: Path, interactions: Path | None = None) -> Prepared:
+    """A source folder: ``domain.yaml`` beside the items, ``related.csv`` where there is one."""
     domain = Domain.read(source / "domain.yaml")
-    records = read_items(source, domain)
-    add_keywords(records, domain)
-    with Progress(transient=True) as progress:
-        task = progress.add_task("embedding", total=len(records))
-        exact = embed(records, domain, cache, threads, lambda n: progress.advance(task, n))
-    rows, scale = folder.pack_vectors(exact)
-    items = folder.unpack_vectors(rows, scale)  # ids must belong to the vectors as shipped
-    old = Catalog.open(out) if (out / "manifest.json").is_file() and not fresh_ids else None
-    ids = semantic_ids_of(records, items, old, seed)
-    plain = embed(records, domain, cache, threads, without_editorial=True)
-    categories = next((f.name for f in domain.facets if f.kind == "categories"), None)
-    estimates = scales.estimate(
-        [scale.name for scale in domain.scales],
-        [record.get("scores") or {} for record in records],
-        items,
-        plain,
-        [list(record.get(categories) or ()) if categories else [] for record in records],
+    items = records.read_items(source, domain)
+    records.add_keywords(items, domain)
+    df = records.table(items, domain)
+    related = records.related(source / "related.csv", items)
+    carry = {f.name: f for f in source.iterdir() if f.is_file() and f.name not in OWN}
+    rejected: list[Rejected] = []
+    if "image" in df.columns:
+        pictures = images.gather(df["image"], np.arange(1, len(df) + 1), source)
+        df, rejected = df.with_columns(pictures.column), pictures.rejected
+        carry |= pictures.files
+    notes: list[str] = []
+    if interactions is not None:
+        taken = read_interactions(interactions, df["id"].to_list())
+        related, notes = taken.related, taken.notes
+        df = df.with_columns(pl.Series("popularity", taken.popularity))
+    return Prepared(
+        df=df,
+        domain=domain,
+        texts=records.texts(items, domain),
+        plain=records.texts(items, domain, without_editorial=True) if domain.scales else None,
+        about=records.about(items, domain),
+        scores=[record.get("scores") or {} for record in items],
+        related=related,
+        carry=carry,
+        written={},
+        rejected=rejected,
+        notes=notes,
     )
 
+
+def finish(
+    prepared: Prepared,
+    out: Path,
+    seed: int,
+    fresh_ids: bool,
+    cache: Path,
+    threads: int,
+    console: Console | None,
+    *,
+    reindex: bool = False,
+    given: Path | None = None,
+) -> Record:
+    """Vectors, IDs, scales; then the folder, swapped in.
+
+    ``reindex``: an item whose text changed gets the code of its new vector (default: it keeps
+    the old one). ``given``: a file of vectors made elsewhere, one row an item.
+    """
+    items = prepared.df["id"].to_list()
+    old = Catalog.open(out) if (out / "manifest.json").is_file() else None
+    with Bar(console) as bar:
+        if given is not None:
+            exact = given_vectors(given, len(items))
+        else:
+            exact = vectors.embed(prepared.texts, cache, bar, threads)
+        stored = folder.ship(exact)
+        loaded = folder.as_loaded(stored)
+        kept = None if fresh_ids else old
+        ids = semantic_ids_of(items, loaded, kept, seed, reindex)
+        estimates = estimate_scales(prepared, loaded, exact, cache, threads)
+        about_rows, about_texts = prepared.about
+        about = vectors.embed(about_texts, cache, bar, threads)
+    return write(
+        Finished(
+            prepared.df,
+            stored,
+            ids,
+            estimates,
+            np.array(about_rows, dtype=np.int32),
+            folder.Packed(*folder.pack_vectors(about)),
+            prepared.related,
+            prepared.carry,
+            prepared.written,
+            {"name": prepared.domain.name, **changes(items, loaded, old)},
+        ),
+        out,
+    )
+
+
+class Finished(NamedTuple):
+    """All that stands in a catalogue folder; ``facts`` go into its manifest."""
+
+    df: pl.DataFrame
+    vectors: folder.Shipped
+    ids: Ids
+    scales: scales.Estimates
+    about_rows: npt.NDArray[np.int32]
+    about: folder.Packed
+    related: sp.csr_matrix
+    carry: dict[str, Path]
+    written: dict[str, str]
+    facts: Record
+    dialogues: dict[str, Any] | None = None  # arrays of dialogues.npz, rows renumbered
+
+
+def write(done: Finished, out: Path) -> Record:
+    """Write a folder and swap it in; returns its manifest."""
+    n = len(done.df)
+    small = n <= folder.LARGE  # beyond, time is dearer than disk
+
     def fill(new: Path) -> Record:
-        table(records, domain).write_parquet(new / "items.parquet", compression_level=15)
-        np.savez_compressed(new / "vectors.npz", rows=rows, scale=scale)
+        done.df.write_parquet(new / "items.parquet", compression_level=15 if small else 3)
+        folder.save_vectors(new, done.vectors)
         np.savez_compressed(
-            new / "semantic_ids.npz", codes=ids.codes, codebooks=ids.codebooks.astype(np.float16)
+            new / "semantic_ids.npz",
+            codes=done.ids.codes,
+            codebooks=done.ids.codebooks.astype(np.float16),
         )
+        np.savez_compressed(new / "scales.npz", **folder.pack_scales(done.scales.values, n))
         np.savez_compressed(
-            new / "scales.npz", **folder.pack_scales(estimates.values, len(records))
+            new / "about.npz", items=done.about_rows, rows=done.about.rows, scale=done.about.scale
         )
-        np.savez_compressed(new / "about.npz", **about(records, domain, cache, threads))
-        sp.save_npz(new / "related.npz", related(source / "related.csv", records))
-        for file in source.iterdir():
-            if file.is_file() and file.name not in OWN:
-                shutil.copy(file, new / file.name)
+        sp.save_npz(new / "related.npz", done.related, compressed=small)
+        if done.dialogues is not None:
+            np.savez_compressed(new / "dialogues.npz", **done.dialogues)
+        for name, file in done.carry.items():
+            (new / name).parent.mkdir(exist_ok=True)
+            shutil.copy(file, new / name)
+        for name, text in done.written.items():
+            (new / name).write_text(text, "utf-8")
         return {
-            "name": domain.name,
-            "items": len(records),
+            **done.facts,
+            "items": n,
             "encoder": SHA256,
-            "semantic_ids": ids.facts,
-            "scales_r2": estimates.r2,
+            "semantic_ids": done.ids.facts,
+            "scales_r2": done.scales.r2,
         }
 
     return folder.write(out, fill)
 
 
-def read_items(source: Path, domain: Domain) -> list[Record]:
-    """All records, checked. ``BuildError`` names the file, the line and the bad value."""
-    lines, plain = source / "items.jsonl", source / "items.csv"
-    if lines.is_file():
-        records = [json.loads(line) for line in lines.read_text("utf-8").splitlines() if line]
-    elif plain.is_file():
-        with plain.open(encoding="utf-8-sig", newline="") as file:
-            records = [from_csv(row, domain) for row in csv.DictReader(file)]
-    else:
-        raise BuildError(f"{source} has neither items.jsonl nor items.csv: it needs one.")
-    if not records:
-        raise BuildError(f"{source} has no items: at least one is needed.")
-    seen: set[str] = set()
-    for number, record in enumerate(records, start=1):
-        where = f"{source.name} item {number}"
-        if not isinstance(record.get("id"), str) or not record["id"]:
-            raise BuildError(f"{where} has no id: give every item a short text of its own.")
-        if record["id"] in seen:
-            raise BuildError(f"{where} repeats the id {record['id']!r}: ids must differ.")
-        seen.add(record["id"])
-        if not isinstance(record.get("title"), str) or not record["title"].strip():
-            raise BuildError(f"{where} ({record['id']!r}) has no title.")
-        for facet in domain.facets:
-            record[facet.name] = checked(record.get(facet.name), facet, where)
-    return records
+def given_vectors(path: Path, n: int) -> Vectors:
+    """Vectors made elsewhere with the same encoder, mapped. ``BuildError`` on another shape."""
+    try:
+        found = np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise BuildError(f"{path} is no .npy file of vectors ({error}).") from error
+    if found.shape != (n, DIM):
+        raise BuildError(f"{path} has shape {found.shape}: ({n}, {DIM}) is needed, a row an item.")
+    out = np.empty((n, DIM), dtype=np.float32)
+    for start in range(0, n, BLOCK):
+        part = found[start : start + BLOCK].astype(np.float32)
+        length = np.linalg.norm(part, axis=1, keepdims=True)
+        if not np.isfinite(length).all() or not length.all():
+            raise BuildError(f"{path} has rows that are zero or not finite: embed those again.")
+        out[start : start + BLOCK] = part / length
+    return out
 
 
-def from_csv(row: dict[str, str], domain: Domain) -> Record:
-    """A CSV row with its facet columns as numbers and lists; empty cells are missing."""
-    record: Record = {key: value for key, value in row.items() if key and value}
-    for facet in domain.facets:
-        text = record.get(facet.name)
-        if text is None:
-            continue
-        if facet.kind in LISTS:
-            record[facet.name] = [part.strip() for part in text.split(";") if part.strip()]
-        elif facet.kind == "number":
-            try:
-                record[facet.name] = float(text)
-            except ValueError as error:
-                raise BuildError(
-                    f"Item {row.get('id')!r}: {facet.name} is {text!r}, a number is needed."
-                ) from error
-    if "popularity" in record:
-        record["popularity"] = float(record["popularity"])
-    return record
+def changes(items: list[str], loaded: Vectors, old: Catalog | None) -> Record:
+    """The manifest's ``delta``: which items' vectors came, went or changed since ``old``."""
+    if old is None:
+        return {}
+    now = set(items)
+    known = [row for row, item in enumerate(items) if old.has(item)]
+    before = [old.row(items[row]) for row in known]
+    changed = [item for item in items if not old.has(item)]
+    for start in range(0, len(known), BLOCK):
+        here, there = known[start : start + BLOCK], before[start : start + BLOCK]
+        same = (loaded[here] == old.vectors[there]).all(axis=1)
+        changed += [items[row] for row, equal in zip(here, same, strict=True) if not equal]
+    removed = [item for item in old.ids if item not in now]
+    if len(changed) + len(removed) > MOST_CHANGES:
+        return {}
+    return {"delta": {"from": old.fingerprint, "changed": changed, "removed": removed}}
 
 
-def checked(value: Any, facet: Facet, where: str) -> Any:
-    """A facet value of the right type, None when empty. ``BuildError`` otherwise."""
-    if value is None or value == [] or value == "":
-        return None
-    if facet.kind == "number":
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            return float(value)
-    elif facet.kind in LISTS:
-        if isinstance(value, list) and all(isinstance(v, str) and v for v in value):
-            return list(dict.fromkeys(value))
-    elif isinstance(value, str):
-        return value
-    need = {"number": "a finite number", "text": "a text", "link": "a text"}
-    raise BuildError(
-        f"{where}: {facet.name} is {value!r}, {need.get(facet.kind, 'a list of texts')} is needed."
+def estimate_scales(
+    prepared: Prepared, items: Vectors, exact: Vectors, cache: Path, threads: int
+) -> scales.Estimates:
+    """Soft scales, where the domain has any."""
+    if not prepared.domain.scales:
+        return scales.Estimates({}, {})
+    plain = exact if prepared.plain is None else vectors.embed(prepared.plain, cache, None, threads)
+    facet = next((f.name for f in prepared.domain.facets if f.kind == "categories"), None)
+    held = prepared.df[facet].to_list() if facet else [[]] * len(prepared.df)
+    return scales.estimate(
+        [scale.name for scale in prepared.domain.scales],
+        prepared.scores,
+        items,
+        plain,
+        [list(values or ()) for values in held],
     )
 
 
-def add_keywords(records: list[Record], domain: Domain) -> None:
-    """Fill the facet ``keywords`` from the keyword text, the premise and the themes."""
-    if domain.keyword_text is None or all(f.name != "keywords" for f in domain.facets):
-        return
-    columns = [domain.keyword_text, "premise", "themes"]
-    found = keywords.derive([vectors.item_text(record, columns) for record in records])
-    for record, words in zip(records, found, strict=True):
-        record["keywords"] = list(dict.fromkeys([*(record.get("keywords") or ()), *words])) or None
-
-
-def embed(
-    records: list[Record],
-    domain: Domain,
-    cache: Path | None,
-    threads: int,
-    progress: Any = None,
-    without_editorial: bool = False,
-) -> Vectors:
-    """Vectors of all items; with ``without_editorial``, of what the sources alone say."""
-    columns = domain.vector_text or ["title", *(f.name for f in domain.facets)]
-    texts = []
-    for record in records:
-        hidden = set(record.get("editorial") or ()) - {"title"} if without_editorial else set()
-        texts.append(vectors.item_text(record, [name for name in columns if name not in hidden]))
-    return vectors.embed(texts, cache, progress, threads)
-
-
-def about(
-    records: list[Record], domain: Domain, cache: Path | None, threads: int
-) -> dict[str, Any]:
-    """The arrays of ``about.npz``: items that have the first ``about_text`` column."""
-    columns = domain.about_text
-    chosen = [i for i, r in enumerate(records) if columns and r.get(columns[0])]
-    texts = [vectors.item_text(records[i], columns) for i in chosen]
-    rows, scale = folder.pack_vectors(vectors.embed(texts, cache, threads=threads))
-    return {"items": np.array(chosen, dtype=np.int32), "rows": rows, "scale": scale}
-
-
-def semantic_ids_of(records: list[Record], items: Vectors, old: Catalog | None, seed: int) -> Ids:
+def semantic_ids_of(
+    ids: list[str], items: Vectors, old: Catalog | None, seed: int, reindex: bool = False
+) -> Ids:
     """Codes for all items: fitted, or the old ones kept and new items inserted."""
     if old is None:
         books = semantic_ids.fit(items, seed=seed).astype(np.float16).astype(np.float32)
@@ -234,56 +303,126 @@ def semantic_ids_of(records: list[Record], items: Vectors, old: Catalog | None, 
         facts = {"seed": seed, **done._asdict()}
         del facts["codes"]
         return Ids(books, done.codes, {k: round(v, 5) for k, v in facts.items()})
-    codes = np.zeros((len(records), old.codes.shape[1]), dtype=np.uint8)
-    fresh = [i for i, record in enumerate(records) if not old.has(record["id"])]
-    known = [i for i, record in enumerate(records) if old.has(record["id"])]
-    codes[known] = old.codes[[old.row(records[i]["id"]) for i in known]]
-    if fresh:
-        codes[fresh] = semantic_ids.insert(items[fresh], old.codes, old.codebooks)
+    codes = np.zeros((len(ids), old.codes.shape[1]), dtype=np.uint8)
+    known = np.array([i for i, item in enumerate(ids) if old.has(item)], dtype=np.int64)
+    before = np.array([old.row(ids[i]) for i in known], dtype=np.int64)
+    codes[known] = old.codes[before]
+    place = np.ones(len(ids), dtype=np.bool_)
+    place[known] = False
+    if reindex:
+        place[known[moved(items, known, old, before)]] = True
+    fresh = np.flatnonzero(place)
+    if len(fresh):
+        codes[fresh] = semantic_ids.insert(items[fresh], codes[~place], old.codebooks)
     facts = folder.read_manifest(old.path)["semantic_ids"] if old.path else {}
-    return Ids(old.codebooks, codes, facts | {"kept": len(known), "inserted": len(fresh)})
+    counts = {"kept": len(ids) - len(fresh), "inserted": len(fresh)}
+    return Ids(old.codebooks, codes, facts | counts)
 
 
-def table(records: list[Record], domain: Domain) -> pl.DataFrame:
-    """The columnar form: one row an item, one column a facet."""
-    columns: dict[str, pl.Series] = {
-        "id": pl.Series([r["id"] for r in records], dtype=pl.String),
-        "title": pl.Series([r["title"] for r in records], dtype=pl.String),
-        "original_title": pl.Series([r.get("original_title") for r in records], dtype=pl.String),
-        "link": pl.Series([r.get("link") for r in records], dtype=pl.String),
-        "popularity": pl.Series(
-            [float(r.get("popularity") or 0) for r in records], dtype=pl.Float32
-        ),
-        "editorial": pl.Series(
-            [r.get("editorial") or [] for r in records], dtype=pl.List(pl.String)
-        ),
-    }
-    for facet in domain.facets:
-        values = [record[facet.name] for record in records]
-        if facet.kind == "number":
-            whole = all(value is None or value.is_integer() for value in values)
-            series = pl.Series(values, dtype=pl.Float64)
-            columns[facet.name] = series.cast(pl.Int32) if whole else series
-        else:
-            dtype = pl.List(pl.String) if facet.kind in LISTS else pl.String
-            columns[facet.name] = pl.Series(values, dtype=dtype)
-    return pl.DataFrame(columns)
+def moved(
+    items: Vectors, known: npt.NDArray[np.int64], old: Catalog, before: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Which known items' vectors now belong under another prefix than their code has."""
+    out = []
+    for start in range(0, len(known), BLOCK):
+        here, there = known[start : start + BLOCK], before[start : start + BLOCK]
+        edited = np.flatnonzero((items[here] != old.vectors[there]).any(axis=1))
+        if len(edited):
+            nearest = semantic_ids.quantise(items[here[edited]], old.codebooks)
+            prefix = nearest.shape[1] - 1
+            gone = (nearest[:, :prefix] != old.codes[there[edited], :prefix]).any(axis=1)
+            out.append(start + edited[gone])
+    return np.concatenate(out) if out else np.zeros(0, dtype=np.int64)
 
 
-def related(path: Path, records: list[Record]) -> sp.csr_matrix:
-    """The symmetric count matrix of ``related.csv``; pairs with unknown ids are left out."""
-    rows = {record["id"]: row for row, record in enumerate(records)}
-    pairs: list[tuple[int, int, float]] = []
-    if path.is_file():
-        with path.open(encoding="utf-8", newline="") as file:
-            for line in csv.DictReader(file):
-                a, b = rows.get(line["a"]), rows.get(line["b"])
-                if a is not None and b is not None and a != b:
-                    pairs.append((a, b, float(line["count"])))
-    a_rows, b_rows, counts = zip(*pairs, strict=True) if pairs else ((), (), ())
-    shape = (len(records), len(records))
-    half = sp.csr_matrix((np.array(counts, dtype=np.float32), (a_rows, b_rows)), shape=shape)
-    return sp.csr_matrix(half + half.T)
+def report(prepared: Prepared, console: Console, out: Path) -> None:
+    """Say what was read, what was guessed and what was left out."""
+    for note in prepared.notes:
+        console.print(f"- {note}", markup=False, highlight=False)
+    if prepared.guess:
+        console.print(prepared.guess, markup=False, highlight=False)
+    rows = [r for r in prepared.rejected if not r.column]
+    cells_ = len(prepared.rejected) - len(rows)
+    if prepared.rejected:
+        for one in prepared.rejected[:10]:
+            where = f"line {one.line}" + (f", {one.column}" if one.column else "")
+            console.print(f"  {where}: {one.reason}: {one.value[:60]!r}", markup=False)
+        console.print(
+            f"{len(rows)} rows rejected, {cells_} cells left empty: all of them with line and "
+            f"reason in {out / 'rejected.csv'}",
+            markup=False,
+        )
+
+
+def main(
+    source: Annotated[str, typer.Argument(help="a table, a database URL or a source folder")],
+    out: Annotated[Path, typer.Option(help="the catalogue folder to write")],
+    config: Annotated[Path | None, typer.Option(help="YAML that corrects the guess")] = None,
+    noun: Annotated[str | None, typer.Option(help='what one item is called: "boot"')] = None,
+    interactions: Annotated[
+        Path | None, typer.Option(help="table of user, item, and perhaps time and weight")
+    ] = None,
+    editorial: Annotated[
+        Path | None, typer.Option(help="editorial layer, JSON lines keyed by id")
+    ] = None,
+    watching: Annotated[
+        bool, typer.Option("--watch", help="build again whenever a file changes")
+    ] = False,
+    given: Annotated[
+        Path | None,
+        typer.Option("--vectors", help=".npy of vectors made elsewhere with the same encoder"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="seed of the codebooks")] = 0,
+    fresh_ids: Annotated[bool, typer.Option(help="fit new semantic IDs even if OUT has some")] = (
+        False
+    ),
+    cache: Annotated[Path | None, typer.Option(help="file of vectors already computed")] = None,
+    threads: Annotated[int, typer.Option(help="threads of the encoder")] = 1,
+) -> None:
+    """Build the catalogue of SOURCE into OUT."""
+    console = Console()
+    place = source if is_url(source) else Path(source)
+
+    def once(fresh: bool = False) -> None:
+        started = time.monotonic()
+        manifest = build(
+            place,
+            out,
+            seed,
+            fresh,
+            cache,
+            threads,
+            config=config,
+            noun=noun,
+            interactions=interactions,
+            editorial=editorial,
+            given=given,
+            console=console,
+        )
+        size = sum(entry["bytes"] for entry in manifest["files"].values())
+        ids = manifest["semantic_ids"]
+        kept = f", {ids['kept']} kept and {ids['inserted']} inserted" if "kept" in ids else ""
+        console.print(
+            f"{out}: {manifest['items']} items{kept}; {size / 1e6:.1f} MB, "
+            f"{vectors.duration(time.monotonic() - started)}",
+            markup=False,
+            highlight=False,
+        )
+
+    def complain(text: str) -> None:
+        console.print(text, style="red", markup=False, highlight=False)
+
+    try:
+        paths = files_of(place, (config, interactions, editorial)) if watching else []
+        before = state(paths)
+        once(fresh_ids)
+    except CatalogError as error:
+        complain(str(error))
+        raise typer.Exit(1) from error
+    if watching:
+        console.print(f"watching {', '.join(map(str, paths))}; Ctrl-C ends it", markup=False)
+        with contextlib.suppress(KeyboardInterrupt):
+            watch(paths, once, complain, threading.Event(), built=before)
 
 
 if __name__ == "__main__":

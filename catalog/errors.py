@@ -8,6 +8,7 @@ three things: the value, the limit, the remedy. Bugs stay ordinary exceptions.
     │   ├── BuildError          a source that cannot be built into a catalogue
     │   ├── EmbedError          the text encoder is missing or not the one we expect
     │   ├── FilterError         a clause with an unknown field, operator or value
+    │   ├── RuleError            business rules that cannot be read or do not fit the catalogue
     │   ├── SemanticIdError     codes that cannot be assigned or are not unique
     │   ├── SlateError          a dead prefix or unusable weights in the slate mask
     │   └── StoreError          the vector store cannot be opened or queried
@@ -33,6 +34,10 @@ class EmbedError(CatalogError):
 
 class FilterError(CatalogError):
     """A clause names an unknown facet, operator or value."""
+
+
+class RuleError(CatalogError):
+    """A business rule has an unknown field, a bad value, or contradicts another."""
 
 
 class SemanticIdError(CatalogError):

@@ -71,9 +71,17 @@ def compile(catalog: Catalog, clauses: Sequence[Clause]) -> Bitmap:
 def compile_one(catalog: Catalog, clause: Clause) -> Bitmap:
     """Items that satisfy one clause. Shape: ``(N,)`` bool. Raises ``FilterError``."""
     facet = _facet(catalog, clause)
-    expression = _number(clause) if facet.kind == "number" else _members(clause)
-    missing = clause.op == "none"  # see the module docstring
-    column = catalog.df.select(expression.fill_null(missing).alias("ok"))["ok"]
+    return on_column(catalog.df, clause, facet.kind == "number", clause.op == "none")
+
+
+def on_column(df: pl.DataFrame, clause: Clause, number: bool, missing: bool) -> Bitmap:
+    """A clause on a column as it stands, nothing checked. Shape: ``(N,)`` bool.
+
+    ``number``: the column holds numbers, else lists of texts. ``missing``: what an item
+    without a value counts as (see the module docstring).
+    """
+    expression = _number(clause) if number else _members(clause)
+    column = df.select(expression.fill_null(missing).alias("ok"))["ok"]
     bitmap: Bitmap = column.to_numpy().astype(np.bool_)
     return bitmap
 

@@ -4,6 +4,7 @@
     domain.yaml        facets, scales, words (hand-written; edit it and start again)
     items.parquet      id, title, link, popularity, editorial, one column a facet
     vectors.npz        int8 rows and a float16 scale each; unit float32 once loaded
+    vectors.npy        instead of it above ``LARGE`` items: unit float32, memory-mapped
     semantic_ids.npz   codes (N, 3) uint8, codebooks (3, 256, 384) float16
     about.npz          vectors of what items are about, for those with such a text: rows, int8
     scales.npz         names, and (N, S) uint8 in fiftieths (0..200 for 0..4)
@@ -18,14 +19,16 @@ copy); ``verify`` also hashes.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -36,6 +39,7 @@ from catalog.items import Catalog, Domain, Floats
 
 FORMAT = 1
 STEPS = 50  # scale values are stored in fiftieths
+LARGE = 200_000  # items above which vectors are stored as they are used, and mapped
 DATA_FILES = (
     "items.parquet",
     "vectors.npz",
@@ -44,20 +48,37 @@ DATA_FILES = (
     "scales.npz",
     "related.npz",
 )
+DATA_SUFFIXES = (".npz", ".npy", ".parquet")
 REBUILD = "Rebuild it with `python -m catalog.build SOURCE --out DIR`"
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
+
+
+class Packed(NamedTuple):
+    """Vectors as int8 rows ``(n, d)`` and a float16 scale ``(n,)`` each."""
+
+    rows: np.ndarray
+    scale: np.ndarray
+
+
+Shipped = Packed | Floats
 
 
 def load(path: Path) -> Catalog:
     """Open a built folder. ``CatalogError`` names the path, what is wrong and the remedy."""
     manifest = read_manifest(path)
+    mapped = "vectors.npy" in manifest["files"]
     for name in DATA_FILES:
-        _check_size(path / name, manifest["files"].get(name))
+        own = "vectors.npy" if mapped and name == "vectors.npz" else name
+        _check_size(path / own, manifest["files"].get(own))
     domain = Domain.read(path / "domain.yaml")
     try:
         df = pl.read_parquet(path / "items.parquet")
-        with np.load(path / "vectors.npz") as data:
-            vectors = unpack_vectors(data["rows"], data["scale"])
+        vectors: Floats
+        if mapped:
+            vectors = np.load(path / "vectors.npy", mmap_mode="r")
+        else:
+            with np.load(path / "vectors.npz") as data:
+                vectors = unpack_vectors(data["rows"], data["scale"])
         with np.load(path / "about.npz") as data:
             about = data["items"].astype(np.int64), unpack_vectors(data["rows"], data["scale"])
         with np.load(path / "semantic_ids.npz") as data:
@@ -110,7 +131,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 def fingerprint(manifest: dict[str, Any]) -> str:
     """A short hash of the data files' hashes: the same data, the same fingerprint."""
-    text = json.dumps({k: v["sha256"] for k, v in sorted(manifest["files"].items())})
+    parts = {k: v["sha256"] for k, v in sorted(manifest["files"].items())}
+    if "domain" in manifest:  # words changed by a build are a change too
+        parts["domain.yaml"] = manifest["domain"]
+    text = json.dumps(parts)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -157,6 +181,44 @@ def unpack_vectors(rows: np.ndarray, scale: np.ndarray) -> Floats:
     return unit
 
 
+def save_vectors(new: Path, vectors: Shipped) -> None:
+    """Write vectors into a folder."""
+    if isinstance(vectors, Packed):
+        np.savez_compressed(new / "vectors.npz", rows=vectors.rows, scale=vectors.scale)
+    else:
+        np.save(new / "vectors.npy", vectors)
+
+
+def ship(vectors: Floats) -> Shipped:
+    """Unit rows in the form they are stored in: packed, or as they are above ``LARGE``."""
+    return vectors if len(vectors) > LARGE else Packed(*pack_vectors(vectors))
+
+
+def shipped(path: Path) -> Shipped:
+    """The vectors of a built folder exactly as they are stored."""
+    if (path / "vectors.npy").is_file():
+        mapped: Floats = np.load(path / "vectors.npy", mmap_mode="r")
+        return mapped
+    with np.load(path / "vectors.npz") as data:
+        return Packed(data["rows"], data["scale"])
+
+
+def as_loaded(vectors: Shipped) -> Floats:
+    """Vectors as ``load`` gives them back: ids must belong to those."""
+    return unpack_vectors(*vectors) if isinstance(vectors, Packed) else vectors
+
+
+def joined(old: Shipped, keep: np.ndarray, new: Floats) -> Shipped:
+    """Rows ``keep`` of stored vectors, unchanged to the byte, and new ones after them."""
+    if len(keep) + len(new) > LARGE:
+        return np.concatenate([as_loaded(old)[keep], new])
+    held = old if isinstance(old, Packed) else Packed(*pack_vectors(old))
+    rows, scale = pack_vectors(new)
+    return Packed(
+        np.concatenate([held.rows[keep], rows]), np.concatenate([held.scale[keep], scale])
+    )
+
+
 def pack_scales(scales: dict[str, Floats], n: int) -> dict[str, Any]:
     """The arrays of ``scales.npz`` for ``n`` items."""
     columns = [np.clip(np.rint(v * STEPS), 0, 4 * STEPS) for v in scales.values()]
@@ -182,18 +244,37 @@ def write(out: Path, fill: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
         facts = fill(new)
         files = {
             name: {"bytes": (new / name).stat().st_size, "sha256": sha256(new / name)}
-            for name in sorted(p.name for p in new.iterdir() if p.suffix in (".npz", ".parquet"))
+            for name in sorted(p.name for p in new.iterdir() if p.suffix in DATA_SUFFIXES)
         }
+        if (new / "domain.yaml").is_file():
+            facts = facts | {"domain": sha256(new / "domain.yaml")}
         manifest = {"format": FORMAT, **facts, "files": files}
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         (new / "manifest.json").write_text(text, "utf-8")
-        for file in new.iterdir():
+        for file in new.rglob("*"):
             _sync(file)
         _sync(new)
         _swap(new, out)
     finally:
         shutil.rmtree(new, ignore_errors=True)  # after the swap, this is the old catalogue
     return manifest
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """One build or update of a folder at a time. ``BuildError`` when another is running."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    lock = out.with_name(f".{out.name}.lock")
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BuildError(
+                f"{out} is being built or updated by another process: wait for that one."
+            ) from error
+        for left in out.parent.glob(f"{out.name}.tmp-*"):  # of a build that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        yield
 
 
 def _swap(new: Path, out: Path) -> None:

@@ -50,6 +50,12 @@ class Facet(Frozen):
     synonyms: dict[str, str] = Field(default_factory=dict)  #: lower-case surface -> value
     aliases_multi: dict[str, list[str]] = Field(default_factory=dict)  #: surface -> all of these
     filterable: bool = True  #: may a hard constraint rest on it?
+    more: list[str] = Field(default_factory=list)  #: number: what asks for more, "heavier"
+    less: list[str] = Field(default_factory=list)  #: number: what asks for less, "lighter"
+    also: list[str] = Field(default_factory=list)  #: other words for the facet: "filmmaker"
+    asked: list[str] = Field(default_factory=list)  #: patterns that ask for it: "who directed"
+    phrase: str | None = None  #: how a value follows the noun: "in size {}"
+    bounds: dict[str, str] = Field(default_factory=dict)  #: number: "in stock" -> ">= 1"
 
 
 class Scale(Frozen):
@@ -68,6 +74,8 @@ class Domain(Frozen):
     noun_one: str
     noun_many: str
     noun_also: list[str] = Field(default_factory=list)
+    verbs: list[str] = Field(default_factory=list)  #: what one does with an item: "watch"
+    done: list[str] = Field(default_factory=list)  #: and has done: "watched", "seen"
     facets: list[Facet]
     scales: list[Scale] = Field(default_factory=list)
     openers: list[str] = Field(default_factory=list)  #: example first messages
@@ -93,6 +101,7 @@ class Item(Frozen):
     title: str
     values: dict[str, Any]
     link: str | None = None
+    image: str | None = None  #: a path in the catalogue's folder, or an https address
     editorial: frozenset[str] = frozenset()  #: fields that rest on our editorial layer
 
 
@@ -201,6 +210,7 @@ class Catalog:
             title=record["title"],
             values=values,
             link=record["link"],
+            image=record.get("image"),
             editorial=frozenset(record["editorial"] or ()),
         )
 

@@ -1,8 +1,8 @@
 """Vector search under a bitmap: Chroma holds the vectors, the catalogue's filter decides.
 
-The collection is filled from ``catalog.vectors`` (nothing is embedded) the first time, and
-again whenever the catalogue's fingerprint differs. A filtered query takes the cheapest
-exact-enough way for its bitmap:
+The collection is filled from ``catalog.vectors`` (nothing is embedded) the first time; when the
+catalogue was rebuilt, only the vectors that came, went or changed are written. A filtered query
+takes the cheapest exact-enough way for its bitmap:
 
 * few items allowed: the matrix product over just those, exact;
 * a part allowed: Chroma with ``ids=`` of the allowed;
@@ -10,18 +10,27 @@ exact-enough way for its bitmap:
 
     store = VectorStore.open(catalog, Path("~/.parley").expanduser())
     hits = store.query(vector, k=100, allowed=filters.compile(catalog, clauses))
+
+Filling takes a millisecond an item. Over ``LARGE`` items that is not done at the start: until
+``python -m catalog.store CATALOG --home HOME`` has filled the index, queries are answered by the
+matrix product over all (a few tenths of a second at a million).
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import typer
+from rich.console import Console
 
 from catalog.errors import StoreError
 from catalog.items import Catalog
+from catalog.progress import Bar
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
@@ -31,13 +40,7 @@ Rows = npt.NDArray[np.int64]
 FEW = 2000  # allowed items up to which the matrix product is used
 NEARLY_ALL = 0.95  # share of allowed items from which over-fetching is used
 BATCH = 4000  # rows a Chroma call; SQLite limits the variables of one statement
-#: half the build time of Chroma's defaults, same recall here (1.00 against the exact search)
-CHEAP_GRAPH = {
-    "ef_construction": 60,
-    "max_neighbors": 12,
-    "batch_size": BATCH,
-    "sync_threshold": BATCH,
-}
+LARGE = 200_000  # items above which the index is not filled at the start
 SEARCH_EF = 400  # HNSW beam at query time: recall@100 above .99 at 17 k items
 
 
@@ -63,16 +66,9 @@ class VectorStore:
         server). ``StoreError`` names the folder when Chroma cannot use it.
         """
         import chromadb
-        from chromadb.config import Settings
 
         try:
-            if isinstance(home, str | Path):
-                folder = Path(home).expanduser()
-                folder.mkdir(parents=True, exist_ok=True)
-                settings = Settings(anonymized_telemetry=False, allow_reset=False)
-                client: Any = chromadb.PersistentClient(path=str(folder), settings=settings)
-            else:
-                client = home
+            client: Any = _client(home) if isinstance(home, str | Path) else home
             return cls(catalog, _collection(client, catalog))
         except (OSError, ValueError, chromadb.errors.ChromaError) as error:
             raise StoreError(
@@ -96,20 +92,31 @@ class VectorStore:
         if allowed.shape != (n,):
             raise StoreError(f"allowed has shape {allowed.shape}: ({n},) is needed.")
         rows = np.flatnonzero(allowed)
-        if len(rows) <= max(FEW, k):
+        if len(rows) <= max(FEW, k) or self._collection is None:
             return self._exact(vector, k, rows)
-        if len(rows) >= NEARLY_ALL * n:
-            hits = self._chroma(vector, min(k + (n - len(rows)), 2 * k + 50), None)
-            keep = allowed[hits.rows]
-            hits = Hits(hits.rows[keep][:k], hits.cosine[keep][:k])
-        else:
-            hits = self._chroma(vector, k, [self._catalog.ids[row] for row in rows])
+        from chromadb.errors import NotFoundError
+
+        try:
+            if len(rows) >= NEARLY_ALL * n:
+                hits = self._chroma(vector, min(k + (n - len(rows)), 2 * k + 50), None)
+                keep = allowed[hits.rows]
+                hits = Hits(hits.rows[keep][:k], hits.cosine[keep][:k])
+            else:
+                hits = self._chroma(vector, k, [self._catalog.ids[row] for row in rows])
+        except NotFoundError:  # a rebuilt catalogue took this one's place during the query
+            return self._exact(vector, k, rows)
         if len(hits.rows) < k:  # the graph search came back short: exact over the allowed
             return self._exact(vector, k, rows)
         return hits
 
     def _exact(self, vector: Floats, k: int, rows: Rows) -> Hits:
-        cosine = self._catalog.vectors[rows] @ vector
+        vectors = self._catalog.vectors
+        # Picking most rows of a large matrix copies it; the whole product is cheaper then.
+        whole = 2 * len(rows) > len(vectors)
+        cosine = (vectors @ vector)[rows] if whole else vectors[rows] @ vector
+        if len(rows) > 4 * k:
+            some = np.argpartition(-cosine, k)[: k + 1]
+            rows, cosine = rows[np.sort(some)], cosine[np.sort(some)]
         best = np.argsort(-cosine, kind="stable")[:k]
         return Hits(rows[best], cosine[best])
 
@@ -117,27 +124,136 @@ class VectorStore:
         result = self._collection.query(
             query_embeddings=[vector.tolist()], n_results=k, ids=ids, include=["distances"]
         )
-        rows = np.array([self._catalog.row(i) for i in result["ids"][0]], dtype=np.int64)
-        return Hits(rows, 1 - np.array(result["distances"][0], dtype=np.float32))
+        pairs = zip(result["ids"][0], result["distances"][0], strict=True)
+        # a rebuilt catalogue may have written items that this one does not have
+        held = [(self._catalog.row(i), 1 - d) for i, d in pairs if self._catalog.has(i)]
+        rows = np.array([row for row, _ in held], dtype=np.int64)
+        return Hits(rows, np.array([cosine for _, cosine in held], dtype=np.float32))
 
 
-def _collection(client: Any, catalog: Catalog) -> Any:
-    """The collection named by the fingerprint; a half-filled one is filled anew."""
-    name = f"items-{catalog.fingerprint or 'unnamed'}"
+def _collection(client: Any, catalog: Catalog) -> Any | None:
+    """This catalogue's collection, brought up to date; None where filling it would take long.
+
+    The collection is named after the catalogue's folder. When the folder was rebuilt, only what
+    changed is written: the manifest's ``delta`` says what, else the vectors' hashes do.
+    """
+    key = str(catalog.path.resolve()) if catalog.path else catalog.fingerprint or "unnamed"
+    name = f"catalog-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     known = {collection.name for collection in client.list_collections()}
+    for old in known:
+        if old.startswith("items-"):  # as earlier versions named them, one for each build
+            client.delete_collection(old)
+    now = catalog.fingerprint or "unnamed"
     if name in known:
         found = client.get_collection(name, embedding_function=None)
-        if found.count() == len(catalog):
+        if (found.metadata or {}).get("fingerprint") == now and found.count() == len(catalog):
             return found
-    for old in known:
-        if old.startswith("items-"):
-            client.delete_collection(old)
-    fresh = client.create_collection(
+    elif len(catalog) > LARGE:
+        return None
+    else:
+        found = create(client, name)
+    synchronise(found, catalog, now)
+    return found
+
+
+def create(client: Any, name: str) -> Any:
+    """An empty collection."""
+    hnsw = {"space": "cosine", "ef_search": SEARCH_EF, "ef_construction": 100}
+    return client.create_collection(
         name,
         embedding_function=None,
-        configuration={"hnsw": {"space": "cosine", "ef_search": SEARCH_EF, "ef_construction": 100}},
+        metadata={"fingerprint": ""},
+        configuration={"hnsw": hnsw},
     )
-    for start in range(0, len(catalog), BATCH):
-        stop = min(start + BATCH, len(catalog))
-        fresh.add(ids=catalog.ids[start:stop], embeddings=catalog.vectors[start:stop])
-    return fresh
+
+
+def synchronise(
+    found: Any, catalog: Catalog, now: str, progress: Callable[[int], None] | None = None
+) -> None:
+    """Make a collection hold exactly this catalogue's vectors, writing as little as possible.
+
+    Interrupted, it goes on where it stopped: the fingerprint is written last.
+    """
+    change = delta(catalog)
+    by_delta = change is not None and change.before == (found.metadata or {}).get("fingerprint")
+    if change is not None and by_delta:
+        gone, rows = change.removed, [catalog.row(i) for i in change.changed if catalog.has(i)]
+    else:
+        held: dict[str, str] = {}
+        for start in range(0, found.count(), BATCH):
+            page = found.get(include=["metadatas"], limit=BATCH, offset=start)
+            pairs = zip(page["ids"], page["metadatas"], strict=True)
+            held.update((item, str((meta or {}).get("hash"))) for item, meta in pairs)
+        gone = [item for item in held if not catalog.has(item)]
+        rows = [r for r, i in enumerate(catalog.ids) if held.get(i) != vector_hash(catalog, r)]
+    found.modify(metadata={"fingerprint": ""})
+    for start in range(0, len(gone), BATCH):
+        found.delete(ids=gone[start : start + BATCH])
+    for start in range(0, len(rows), BATCH):
+        part = rows[start : start + BATCH]
+        found.upsert(
+            ids=[catalog.ids[row] for row in part],
+            embeddings=np.ascontiguousarray(catalog.vectors[part]),
+            metadatas=[{"hash": vector_hash(catalog, row)} for row in part],
+        )
+        if progress is not None:
+            progress(len(part))
+    if by_delta and found.count() != len(catalog):  # it was another state than it said
+        synchronise(found, catalog, now, progress)
+    else:
+        found.modify(metadata={"fingerprint": now})
+
+
+class Delta(NamedTuple):
+    """What a build changed of the catalogue whose fingerprint was ``before``: item ids."""
+
+    before: str
+    changed: list[str]
+    removed: list[str]
+
+
+def delta(catalog: Catalog) -> Delta | None:
+    """The change that led to this catalogue, where its manifest tells."""
+    if catalog.path is None:
+        return None
+    from catalog.folder import read_manifest
+
+    said = read_manifest(catalog.path).get("delta")
+    return Delta(said["from"], said["changed"], said["removed"]) if said else None
+
+
+def vector_hash(catalog: Catalog, row: int) -> str:
+    return hashlib.blake2b(catalog.vectors[row].tobytes(), digest_size=8).hexdigest()
+
+
+def main(
+    catalog: Annotated[Path, typer.Argument(help="a built catalogue folder")],
+    home: Annotated[Path, typer.Option(envvar="PARLEY_HOME", help="folder of the index")],
+) -> None:
+    """Fill the index of a catalogue ahead of time; goes on where it was interrupted."""
+    import chromadb
+
+    opened = Catalog.open(catalog)
+    client = _client(home)
+    with Bar(Console(), "indexing") as bar:
+        bar.begin(len(opened))
+        key = hashlib.sha256(str(catalog.resolve()).encode()).hexdigest()[:16]
+        try:
+            found = client.get_collection(f"catalog-{key}", embedding_function=None)
+        except chromadb.errors.NotFoundError:
+            found = create(client, f"catalog-{key}")
+        synchronise(found, opened, opened.fingerprint, bar.advance)
+
+
+def _client(home: str | Path) -> Any:
+    import chromadb
+    from chromadb.config import Settings
+
+    folder = Path(home).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = Settings(anonymized_telemetry=False, allow_reset=False)
+    return chromadb.PersistentClient(path=str(folder), settings=settings)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,224 +1,262 @@
-"""The chat page's components and one function for each thing a person can do on it.
+"""What a browser may ask of the agent: show a conversation, start a turn in it, list, delete.
 
-What they show is made in page/render.py; what is true stands in the agent, whose checkpoints
-outlive the process. The browser keeps nothing but the conversation's name, so a reload, a
-second tab and a restarted server all show the same conversation.
+No HTML and no HTTP here beyond fragments from page/talk.py and page/known.py: page/server.py
+gives these functions addresses. What is true stands in the agent, whose checkpoints outlive
+the process; a browser keeps its random name and the name of its open conversation, and a
+conversation is shown to the browser that began it and to no other.
 """
 
 import logging
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Annotated, Any, Literal
 
-import gradio as gr
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from agent.agent import MAX_USER_CHARS, Agent, Removable
-from agent.state import DialogueState
+from agent.agent import MAX_USER_CHARS, Agent, Event
+from agent.memory import thread_config
+from agent.state import Action, Beliefs, DialogueState, Relax, Replace, Turn
 from catalog.errors import ParleyError
-from page import render
+from catalog.items import Catalog
+from page import talk
+from page.cards import card, waiting_slate
+from page.edits import canonical
+from page.known import understood
+from page.runs import Run, Runs
 
-STYLE = Path(__file__).parent / "style.css"
-FONT = ["system-ui", "Segoe UI", "Roboto", "Helvetica", "Arial", "sans-serif"]
-MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
 CONCURRENT_TURNS = 8
-THREAD = re.compile(r"[0-9a-f]{32}")
-
-# The list of beliefs is HTML text; a click on one of its buttons becomes a Gradio event.
-FORGET_CLICKS = """
-element.addEventListener('click', event => {
-  const button = event.target.closest('button[data-kind]');
-  if (button) trigger('click', {kind: button.dataset.kind, places: button.dataset.places});
-});
-"""
+NAME = re.compile(r"[0-9a-f]{32}")
 
 log = logging.getLogger(__name__)
 
 
-class View(NamedTuple):
-    """New values for the page's parts, in the order of ``Page.parts``."""
+class PageError(ParleyError):
+    """Something a page asked for that it cannot have; ``status`` is the HTTP code."""
 
-    thread: Any
-    chat: Any
-    cards: Any
-    known: Any
-    openers: Any
-    text: Any
+    def __init__(self, message: str, status: int = 422) -> None:
+        super().__init__(message)
+        self.status = status
 
 
-def theme() -> gr.themes.Base:
-    """Gradio's own look with the machine's fonts: its defaults would be fetched from a host."""
-    return gr.themes.Soft(primary_hue="slate", neutral_hue="slate", font=FONT, font_mono=MONO)
+class Asked(BaseModel):
+    """A turn to start: words, a thing done on the page, or the last one in another way."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    thread: str = Field(pattern=r"^[0-9a-f]{32}$")
+    kind: Literal["say", "act", "retry", "edit", "resume", "rerun"]
+    text: str = Field("", max_length=MAX_USER_CHARS)
+    message: int = Field(0, ge=0)  # edit: which message of the person, counted from 0
+    action: dict[str, Any] | None = None
+    relax: int | None = None  # act: the offered relaxation with this number
+    beliefs: Beliefs | None = None
+    candidates: list[Annotated[str, Field(max_length=500)]] | None = Field(None, max_length=200)
 
 
-class Page:
-    """The page over one agent."""
+class Chat:
+    """The page's doings over one agent; any number of browsers at once."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, *, remote_images: bool = False) -> None:
         self.agent = agent
-        self.catalog = agent.catalog
+        self.remote_images = remote_images
+        self.runs = Runs(CONCURRENT_TURNS)
 
-    def build(self) -> gr.Blocks:
-        """The components, their layout, and what each event does."""
-        domain = self.catalog.domain
-        blocks: gr.Blocks
-        with gr.Blocks(title="Parley", analytics_enabled=False) as blocks:
-            # The name is encrypted with a key; a random one would forget every conversation
-            # when the server restarts, and there is nothing to hide from the browser's owner.
-            thread = gr.BrowserState("", storage_key="parley-thread", secret="parley")
-            gr.HTML(
-                "<h1>Parley</h1><p>Say what you feel like, in your own words. "
-                f"{len(self.catalog):,} {domain.noun_many}.</p>",
-                elem_id="head",
-                apply_default_css=False,
-            )
-            with gr.Column(elem_id="layout", min_width=0):
-                with gr.Column(elem_id="talk", min_width=0):
-                    chat = gr.Chatbot(
-                        elem_id="chat",
-                        show_label=False,
-                        height=None,
-                        render_markdown=False,  # what people and catalogues write is plain text
-                        feedback_options=None,
-                        buttons=[],
-                        placeholder=f"Which {domain.noun_one} shall it be?",
-                        layout="bubble",
-                    )
-                    # Openers and input line wait for ``open``: a message sent before the browser's
-                    # conversation is known would land in another one.
-                    with gr.Row(elem_id="openers", visible=False) as openers:
-                        buttons = [gr.Button(o, size="sm") for o in domain.openers[:4]]
-                    text = gr.Textbox(
-                        elem_id="say",
-                        label="Your message",
-                        show_label=False,
-                        placeholder="Type here",
-                        submit_btn=True,
-                        max_length=MAX_USER_CHARS,
-                        interactive=False,
-                        lines=1,
-                        max_lines=6,
-                    )
-                    with gr.Row():
-                        undo = gr.Button("Undo", size="sm", elem_id="undo", min_width=100)
-                        new = gr.Button("New chat", size="sm", elem_id="new", min_width=100)
-                cards = gr.HTML(elem_id="cards", js_on_load=None, apply_default_css=False)
-                known = gr.HTML(elem_id="known", js_on_load=FORGET_CLICKS, apply_default_css=False)
+    def state(self, thread: str, user: str) -> DialogueState:
+        """A conversation of this browser. ``PageError`` 404 if it is another's."""
+        if not NAME.fullmatch(thread) or not NAME.fullmatch(user):
+            raise PageError("A conversation's name is 32 hexadecimal digits.", 422)
+        state = self.agent.state(thread)
+        if state.turns and state.user != user:
+            raise PageError("There is no such conversation here.", 404)
+        return state
 
-            parts = list(View(thread, chat, cards, known, openers, text))
-            on = partial(_listen, outputs=parts)
-            on(blocks.load, self.open, [thread])
-            on(text.submit, self.send, [thread, text])
-            for button in buttons:
-                on(button.click, self.send, [thread, button])
-            on(undo.click, self.undo, [thread])
-            on(new.click, self.new, [])
-            on(known.click, self.forget, [thread])
-        return blocks
+    def show(self, thread: str, user: str) -> dict[str, Any]:
+        """A whole conversation; a turn that runs, or was cut off, is to be followed."""
+        state = self.state(thread, user)
+        run = self.runs.of(thread)
+        if run is None and self._cut_off(thread):
+            # The server was killed in the middle: go on where the checkpoints end.
+            run = self.start(Asked.model_validate({"thread": thread, "kind": "resume"}), user)
+        shown = self.shown(state, 0)
+        if run is not None:
+            shown["exchanges"] = shown["exchanges"][: run.first]
+        return {"thread": thread, "running": run is not None, **shown}
 
-    def show(self, thread: str, state: DialogueState, *, text: Any = None) -> View:
-        """Everything as ``state`` has it; ``text`` goes into the input line unless None."""
-        return View(
-            thread=thread,
-            chat=render.messages(state, self.catalog),
-            cards=render.cards(state, self.catalog),
-            known=render.understood(state, self.catalog),
-            openers=gr.update(visible=not state.turns),
-            text=gr.skip() if text is None else text,
+    def _cut_off(self, thread: str) -> bool:
+        return bool(self.agent.graph.get_state(thread_config(thread)).next)
+
+    def shown(self, state: DialogueState, first: int) -> dict[str, Any]:
+        catalog = self.agent.catalog
+        return {
+            "first": first,
+            "exchanges": talk.conversation(
+                state, catalog, first=first, remote_images=self.remote_images
+            ),
+            "known": understood(state, catalog),
+        }
+
+    def undo(self, thread: str, user: str) -> dict[str, Any]:
+        """Take back the last message; ``text`` is what it said, to say it differently."""
+        before = self.state(thread, user)
+        if self.runs.of(thread):
+            raise PageError("I am still answering. Press Stop first, or wait a moment.", 409)
+        pairs = talk.exchanges(before.turns)
+        last = pairs[-1].said if pairs else None
+        words = last.text if last and not (last.update and last.update.read_by == "page") else ""
+        self.agent.undo(thread)
+        return {**self.show(thread, user), "text": words}
+
+    def stop(self, thread: str, user: str) -> None:
+        self.state(thread, user)
+        self.agent.stop(thread)
+
+    def delete(self, thread: str, user: str) -> None:
+        self.state(thread, user)
+        if self.runs.of(thread):
+            self.agent.stop(thread)
+        self.agent.delete(thread, user=user)
+
+    def start(self, asked: Asked, user: str) -> Run:
+        """Begin a turn in the background.
+
+        Raises:
+            PageError: nothing to do, or something of the request that cannot be used.
+            BusyError: the conversation still answers.
+        """
+        state = self.state(asked.thread, user)
+        said = talk.exchanges(state.turns)
+        thread, text = asked.thread, asked.text.strip()
+        if asked.kind in ("say", "edit") and not text:
+            raise PageError("The message is empty.")
+        if asked.kind in ("retry", "edit", "rerun") and not said:
+            raise PageError("There is no message in this conversation yet.")
+        if asked.kind == "edit" and asked.message >= len(said):
+            raise PageError(f"There is no message {asked.message + 1}: there are {len(said)}.")
+        last = len(said) - 1
+        begin: Callable[[], Iterator[Event]]
+        quiet = False
+        match asked.kind:
+            case "say":
+                first = len(said)
+                begin = lambda: self.agent.turn(thread, text, user=user)  # noqa: E731
+            case "edit":
+                first = asked.message
+                begin = lambda: self.agent.edit(thread, first, text, user=user)  # noqa: E731
+            case "act":
+                action, first, quiet = self._action(asked, state), len(said), True
+                begin = lambda: self.agent.act(thread, action, user=user)  # noqa: E731
+            case "resume" if not said or said[last].reply:
+                # Cut off before the message was even read: it is in the checkpoint alone.
+                first, begin = len(said), self._again(asked, user)
+            case _:
+                first, text = last, said[last].said.text
+                update = said[last].said.update
+                quiet = update is not None and update.read_by == "page"
+                begin = self._again(asked, user)
+        return self.runs.start(
+            thread, first=first, events=lambda: self._events(thread, first, text, quiet, begin)
         )
 
-    def open(self, thread: str) -> View:
-        """The page was loaded: go on with the browser's conversation, or begin one."""
-        ready = gr.update(interactive=True, autofocus=True)
-        if not THREAD.fullmatch(thread or ""):
-            return self.new()._replace(text=ready)
+    def _again(self, asked: Asked, user: str) -> Callable[[], Iterator[Event]]:
+        thread = asked.thread
+        if asked.kind == "retry":
+            return lambda: self.agent.retry(thread, user=user)
+        if asked.kind == "rerun":
+            return lambda: self.agent.rerun(
+                thread, beliefs=asked.beliefs, candidates=asked.candidates
+            )
+
+        def resume() -> Iterator[Event]:
+            self.agent.resume(thread)
+            yield Event(kind="done")
+
+        return resume
+
+    def _action(self, asked: Asked, state: DialogueState) -> Action:
+        """The thing done on the page, checked against what is held and the catalogue."""
+        if asked.relax is not None:
+            offered = state.plan.relax if state.plan else ()
+            if not 0 <= asked.relax < len(offered):
+                raise PageError("That is no longer on offer.")
+            return Relax(clauses=offered[asked.relax])
         try:
-            return self.show(thread, self.agent.resume(thread), text=ready)
+            action: Action = TypeAdapter[Action](Action).validate_python(asked.action)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise PageError(f"{where}: {first['msg']}, got {first['input']!r}.") from error
+        if isinstance(action, Replace):
+            return canonical(action, state.beliefs, self.agent.catalog)
+        return action
+
+    def _events(
+        self,
+        thread: str,
+        first: int,
+        text: str,
+        quiet: bool,
+        begin: Callable[[], Iterator[Event]],
+    ) -> Iterator[dict[str, Any]]:
+        """What the page is told of a turn, as fragments; a failure is told too, never raised."""
+        shown = talk.pending(text, first, quiet=quiet) if text else ""
+        yield {"kind": "begin", "first": first, "html": shown}
+        telling = Telling(self, thread)
+        notice = ""
+        try:
+            for event in begin():
+                if event.kind == "done":
+                    undone = event.turn is not None and event.turn.act == "undo"
+                    notice = event.text if undone else ""
+                elif told := telling.fragment(event):
+                    yield told
         except Exception as error:
-            history = render.messages(self.agent.state(thread), self.catalog)
-            return self._failed(thread, history, error)._replace(text=ready)
-
-    def new(self) -> View:
-        return self.show(self.agent.new_thread(), DialogueState(), text="")
-
-    def undo(self, thread: str) -> View:
-        """Take back the last message and put it into the input line, to say it differently."""
-        said = [turn.text for turn in self.agent.state(thread).turns if turn.role == "user"]
-        return self.show(thread, self.agent.undo(thread), text=said[-1] if said else "")
-
-    def forget(self, thread: str, event: gr.EventData) -> View:
-        """Remove the belief whose button was clicked."""
-        kind, places = str(event.kind), str(event.places).split(",")
-        if kind in get_args(Removable) and all(place.isdecimal() for place in places):
-            for place in sorted(map(int, places), reverse=True):
-                self.agent.forget(thread, kind, place)  # type: ignore[arg-type]
-        return self.show(thread, self.agent.state(thread))
-
-    def send(self, thread: str, text: str) -> Iterator[View]:
-        """One message: what is verified appears as it comes, then everything as it is known."""
-        text = text.strip()
-        if not text:
-            yield self.show(thread, self.agent.state(thread), text="")
+            yield {"kind": "failed", "html": talk.trouble(self._why(error), again="resume")}
             return
-        if not THREAD.fullmatch(thread or ""):
-            thread = self.agent.new_thread()
-        before = self.show(thread, self.agent.state(thread))
-        history = [*before.chat, render.bubble("user", text)]
-        still = before._replace(known=gr.skip(), openers=gr.update(visible=False), text="")
-        yield still._replace(chat=history, cards=gr.skip())
-        try:
-            for said, cards in self._stream(thread, text):
-                reply = [render.bubble("agent", said)] if said else []
-                yield still._replace(
-                    chat=history + reply, cards=cards or gr.skip(), thread=gr.skip(), text=gr.skip()
-                )
-        except Exception as error:
-            yield self._failed(thread, history, error)
-        else:
-            yield self.show(thread, self.agent.state(thread))._replace(text=gr.skip())
+        state = self.agent.state(thread)
+        first = min(first, len(talk.exchanges(state.turns)))
+        yield {"kind": "done", "notice": notice, **self.shown(state, first)}
 
-    def _stream(self, thread: str, text: str) -> Iterator[tuple[str, str]]:
-        """The reply so far and the cards so far ("" while there is no slate), at each event."""
-        sentences: list[str] = []
-        shown: list[tuple[str, str]] = []
-        slate: tuple[str, ...] = ()
-        for event in self.agent.turn(thread, text):
-            if event.kind == "slate":
-                slate = event.item_ids
-            elif event.kind == "sentence":
-                sentences.append(event.text)
-            elif event.kind == "card" and event.item_id:
-                shown.append((event.item_id, event.text))
-            said = render.reply(" ".join(sentences), [i for i, _ in shown], self.catalog)
-            waiting = max(len(slate) - len(shown), 0)
-            yield said, render.card_list(shown, self.catalog, waiting) if slate else ""
-
-    def _failed(self, thread: str, history: list[dict[str, Any]], error: Exception) -> View:
-        """The turn's message stays, what went wrong is said, and the chat can go on.
-
-        Even a bug must not end what a person sees: it is logged whole, off the page.
-        """
+    def _why(self, error: Exception) -> str:
+        """What to tell a person; a bug is logged whole, off the page."""
         if isinstance(error, ParleyError):
-            why = str(error)
-        else:
-            log.error("a turn failed", exc_info=error)
-            why = "Something went wrong while I was answering."
-        note = f"{why} Our conversation is kept: try again, or press Undo."
-        view = self.show(thread, self.agent.state(thread))
-        return view._replace(chat=[*history, render.bubble("agent", note)])
+            return f"{error} Your message is kept."
+        log.error("a turn failed", exc_info=error)
+        return "Something went wrong while I was answering. Your message is kept."
 
 
-def _listen(
-    event: Callable[..., Any], act: Callable[..., Any], inputs: list[Any], *, outputs: list[Any]
-) -> None:
-    """Bind one event. Kept out of the public API: a conversation belongs to its browser."""
-    event(
-        act,
-        inputs=inputs,
-        outputs=outputs,
-        show_progress="hidden",
-        api_visibility="private",
-        concurrency_limit=CONCURRENT_TURNS,
-        concurrency_id="agent",
-    )
+class Telling:
+    """One running turn's events as fragments of the page."""
+
+    def __init__(self, chat: Chat, thread: str) -> None:
+        self.chat = chat
+        self.thread = thread
+        self.cards = 0
+        self._turns: list[Turn] | None = None
+
+    def turns(self) -> list[Turn]:
+        """The conversation up to this reply: read once, when the first unit comes, because
+        the message has been understood by then."""
+        if self._turns is None:
+            self._turns = self.chat.agent.state(self.thread).turns
+        return self._turns
+
+    def fragment(self, event: Event) -> dict[str, Any] | None:
+        catalog: Catalog = self.chat.agent.catalog
+        if event.kind == "slate":
+            return {"kind": "slate", "html": waiting_slate(len(event.item_ids), catalog)}
+        if event.unit is None:
+            return None
+        if event.kind == "sentence":
+            return {"kind": "sentence", "html": talk.sentence(event.unit, catalog, self.turns())}
+        if event.kind == "card" and event.item_id:
+            self.cards += 1
+            html = card(
+                event.item_id,
+                event.unit,
+                catalog,
+                self.cards,
+                turns=self.turns(),
+                remote_images=self.chat.remote_images,
+            )
+            return {"kind": "card", "html": html}
+        return None

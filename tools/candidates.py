@@ -108,6 +108,32 @@ class Prior(NamedTuple):
     requests: Floats
     about_vectors: Floats
 
+    def ranked(self, weights: Weights) -> Prior:
+        """The prior with other weights ``(N,)``: scaled to sum to 1, candidates in new order."""
+        total = weights.sum()
+        order = np.argsort(-weights[self.top], kind="stable")
+        return self._replace(
+            weights=weights / total if total > 0 else weights,
+            top=self.top[order],
+            features=self.features[order],
+            requests=self.requests[order],
+        )
+
+    def in_order(self, rows: Rows) -> Prior:
+        """The prior of somebody who names the candidates: ``rows`` and nothing else, the
+        k-th with a weight of 1/k."""
+        weights = np.zeros_like(self.weights)
+        shares = 1 / (1 + np.arange(len(rows)))
+        weights[rows] = shares / shares.sum() if len(rows) else shares
+        at = {int(row): k for k, row in enumerate(self.top)}
+        found = [at.get(int(row), -1) for row in rows]
+        return self._replace(
+            weights=weights,
+            top=rows,
+            features=_taken(self.features, found),
+            requests=_taken(self.requests, found),
+        )
+
     def why(self, row: int) -> dict[str, float]:
         """The features of a row on the list, by name; empty for a row that is not on it."""
         at = np.flatnonzero(self.top == row)
@@ -193,6 +219,15 @@ class Candidates:
     def _about(self, query: Query) -> Floats:
         vectors = [self.features.vector(text) for text in query.about]
         return np.stack(vectors) if vectors else np.zeros((0, 384), np.float32)
+
+
+def _taken(table: Floats, places: list[int]) -> Floats:
+    """Rows of a table by place; zeros for -1."""
+    out = np.zeros((len(places), table.shape[1]), np.float32)
+    for k, place in enumerate(places):
+        if place >= 0:
+            out[k] = table[place]
+    return out
 
 
 def load_dialogues(catalog: Catalog) -> tuple[Dialogues, dict[int, int]]:

@@ -8,16 +8,21 @@ slate, which is the ablation every evaluation prints beside it.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+import time
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
 from catalog.items import Catalog
-from tools.candidates import Candidates, Prior
+from tools.adventure import longer, loosened, spread, thinned
+from tools.candidates import Candidates, Prior, Weights
 from tools.features import Bitmap, Query, Ready, Store
 from tools.slate_decoder import SlateEngine
 from tools.slate_prompt import SlatePrompts, query_vectors
 from tools.small_model import LoadedModel
+
+LEVELS: Final = 3  # tokens that write one item
 
 
 class Recommendation(NamedTuple):
@@ -25,6 +30,7 @@ class Recommendation(NamedTuple):
 
     ``ordered_by``: "llm", or "retrieval" where no engine was given. ``prior``: see
     ``tools.candidates``; ``allowed_count``: items that might have been written.
+    ``prompt_tokens``, ``tokens`` and ``seconds`` are the engine's, 0 without one.
     """
 
     rows: tuple[int, ...]
@@ -32,6 +38,9 @@ class Recommendation(NamedTuple):
     ordered_by: Literal["llm", "retrieval"]
     prior: Prior
     allowed_count: int
+    prompt_tokens: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
 
 
 def recommend(
@@ -47,6 +56,9 @@ def recommend(
     alpha: float = 1.0,
     beam: int = 6,
     ready: Ready | None = None,
+    listed: Sequence[int] = (),
+    boost: Weights | None = None,
+    adventure: float = 0.0,
 ) -> Recommendation:
     """Recommend up to ``n`` items to a person, best first, from the allowed ones only.
 
@@ -54,15 +66,30 @@ def recommend(
     items liked, disliked and seen, "like X" anchors, free wishes, soft wishes. ``allowed``
     (one bool an item) holds the hard constraints, less what was shown or refused. Returns
     fewer items when fewer are allowed, none when none is. ``ready`` is for batch work.
+    ``listed``: rows to take as the candidates, likeliest first, in place of retrieval's.
+    ``boost``: ``(N,)`` factors on the prior, the shop's own. ``adventure``: 0 as usual, to 1
+    far from the popular and from each other (``tools.adventure``).
     """
     count = int(np.count_nonzero(allowed))
     prior = candidates.weights(query, allowed, store=store, ready=ready)
-    listed = tuple(int(row) for row in prior.top)
+    if listed:
+        prior = prior.in_order(np.array([row for row in listed if allowed[row]], dtype=np.int64))
+    if boost is not None:
+        prior = prior.ranked(prior.weights * boost)
+    prior = loosened(prior, catalog.popularity, adventure)
+    prior = thinned(prior, catalog.vectors, n, adventure)
+    ranked = tuple(int(row) for row in prior.top)
+    length = longer(n, adventure)
     if engine is None or loaded is None or count == 0:
-        return Recommendation(listed[:n], listed, "retrieval", prior, count)
+        rows = spread(ranked[:length], catalog.vectors, n, adventure)
+        return Recommendation(tuple(rows), ranked, "retrieval", prior, count)
     prompt = slate_prompt(query, prior, catalog, candidates, loaded, ready)
-    slate = engine.slate(prompt, prior.weights, n, alpha=alpha, beam=beam)
-    return Recommendation(tuple(slate.rows), listed, "llm", prior, count)
+    started = time.perf_counter()
+    slate = engine.slate(prompt, prior.weights, length, alpha=alpha, beam=beam)
+    seconds = time.perf_counter() - started
+    tokens = LEVELS * len(slate.rows)
+    rows = spread(slate.rows, catalog.vectors, n, adventure)
+    return Recommendation(tuple(rows), ranked, "llm", prior, count, len(prompt), tokens, seconds)
 
 
 def slate_prompt(

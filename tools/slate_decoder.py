@@ -1,4 +1,4 @@
-"""Write a slate of items under the slate mask, in this process.
+"""Write slates of items under the slate mask, in this process, many requests at once.
 
 An item is three code tokens. At every level the model's logits on that level's 256 rows
 meet the prior: ``alpha * log(mass of the child)``, where the mass is the sum of the
@@ -7,38 +7,30 @@ LM x prior, marginalised exactly over the trie; forbidden items have no mass and
 be written. Beams are over the tokens of one item: the best item is taken, its tokens
 join the prompt, the next item follows. ``beam=1`` is plain greedy decoding.
 
+Requests are decoded side by side in shared forward passes (``tools.slate_run``).
+
     engine = InProcessSlates(load_small(folder), SlateMask(codes))
     engine.slate(prompt_ids, weights, 10).rows
+    engine.slates([SlateRequest(prompt_ids, weights, 10), ...])
+    shared = BatchingSlates(engine)      # the same calls from many threads share passes
 """
 
-import copy
-from typing import NamedTuple, Protocol
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
-from transformers import DynamicCache
 
 from catalog.errors import SlateError
-from catalog.trie import Narrowed, SlateMask
+from catalog.trie import Filter, SlateMask
+from tools.slate_run import WRITTEN, Run, SlateRequest, SlateResult
 from tools.small_model import LoadedModel
-from tools.tokens import CODES
+
+__all__ = ["BatchingSlates", "InProcessSlates", "SlateEngine", "SlateRequest", "SlateResult"]
 
 Floats = npt.NDArray[np.float64]
-
-
-class SlateResult(NamedTuple):
-    """A slate in rank order.
-
-    ``rows``: catalogue rows. ``logprobs``: log-probability of each item under the masked,
-    prior-weighted, renormalised distribution, given the items before it. ``steps``: number
-    of forward passes, the prompt's included.
-    """
-
-    rows: list[int]
-    logprobs: list[float]
-    steps: int
 
 
 class SlateEngine(Protocol):
@@ -71,15 +63,6 @@ class SlateEngine(Protocol):
         ...
 
 
-class Hypothesis(NamedTuple):
-    """A started item: its codes, log-probability, and node ``[lo, hi)``."""
-
-    codes: tuple[int, ...]
-    logprob: float
-    lo: int
-    hi: int
-
-
 class InProcessSlates:
     """The masked decoder over a loaded parley-small. Safe to call from several threads.
 
@@ -87,13 +70,15 @@ class InProcessSlates:
     """
 
     def __init__(self, loaded: LoadedModel, mask: SlateMask, *, lm_scale: float = 1.0) -> None:
-        if mask.levels != 3:
-            raise SlateError(f"The codes have {mask.levels} levels; this decoder writes 3.")
+        if mask.levels not in (WRITTEN, WRITTEN + 1):
+            raise SlateError(
+                f"The codes have {mask.levels} levels; this decoder writes {WRITTEN}, and one "
+                "more that tells twins apart."
+            )
         self.loaded = loaded
         self.mask = mask
         self.lm_scale = lm_scale
 
-    @torch.inference_mode()
     def slate(
         self,
         prompt: list[int],
@@ -106,108 +91,125 @@ class InProcessSlates:
         seed: int | None = None,
     ) -> SlateResult:
         """See ``SlateEngine.slate``."""
-        if not prompt or n < 1 or beam < 1:
-            raise SlateError(f"prompt of {len(prompt)} tokens, n={n}, beam={beam}: each needs 1.")
-        if temperature > 0 and beam != 1:
-            raise SlateError(f"temperature {temperature} samples, which beam={beam} cannot; use 1.")
-        view = self.mask.narrow(weights)
-        if view.left == 0:
-            raise SlateError("No item is allowed: relax a constraint before asking for a slate.")
-        run = _Run(self, view, alpha, beam, temperature, np.random.default_rng(seed))
-        hidden = run.feed(torch.tensor([prompt]), run.cache)
-        rows: list[int] = []
-        logprobs: list[float] = []
-        for rank in range(min(n, view.left)):
-            item = run.item(hidden)
-            row = int(self.mask.order[item.lo])
-            view.emit(row)
-            rows.append(row)
-            logprobs.append(item.logprob)
-            if rank + 1 < min(n, len(rows) + view.left):
-                hidden = run.append(item)
-        return SlateResult(rows, logprobs, run.steps)
+        request = SlateRequest(prompt, weights, n, alpha, beam, temperature, seed)
+        return self.slates([request])[0]
+
+    def slates(self, requests: Sequence[SlateRequest]) -> list[SlateResult]:
+        """Many slates in shared forward passes; each is what ``slate`` alone would give.
+
+        Raises:
+            SlateError: one of the requests cannot be served; none is then.
+        """
+        filters: dict[int, Filter] = {}
+        for request in requests:
+            if id(request.weights) not in filters:
+                filters[id(request.weights)] = self.mask.filter(request.weights)
+            check(request, filters[id(request.weights)])
+        return self.decode(requests, [filters[id(r.weights)] for r in requests])
+
+    def decode(
+        self, requests: Sequence[SlateRequest], filters: Sequence[Filter]
+    ) -> list[SlateResult]:
+        """``slates`` of requests that were checked against their filters."""
+        done: dict[int, SlateResult] = {}
+        for beam in sorted({request.beam for request in requests}):
+            which = [i for i, request in enumerate(requests) if request.beam == beam]
+            group = [requests[i] for i in which], [filters[i] for i in which]
+            run = Run(self.loaded, self.mask, *group, lm_scale=self.lm_scale)
+            done |= zip(which, run.slates(), strict=True)
+        return [done[i] for i in range(len(requests))]
 
 
-class _Run:
-    """One slate being written: the prompt's cache, the view of the mask, the dials."""
+def check(request: SlateRequest, filter: Filter) -> None:
+    """``SlateError`` when a request is out of its range or nothing is allowed."""
+    prompt, n, beam = request.prompt, request.n, request.beam
+    if not prompt or n < 1 or beam < 1:
+        raise SlateError(f"prompt of {len(prompt)} tokens, n={n}, beam={beam}: each needs 1.")
+    if request.temperature > 0 and beam != 1:
+        raise SlateError(
+            f"temperature {request.temperature} samples, which beam={beam} cannot; use 1."
+        )
+    if filter.allowed == 0:
+        raise SlateError("No item is allowed: relax a constraint before asking for a slate.")
 
-    def __init__(
+
+@dataclass(eq=False)
+class _Call:
+    """One caller's request, waiting."""
+
+    request: SlateRequest
+    filter: Filter
+    result: SlateResult | None = None
+    error: BaseException | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.result is not None or self.error is not None
+
+
+class BatchingSlates:
+    """Merges concurrent ``slate`` calls into batches of the decoder behind it.
+
+    There is no worker thread and no waiting for company: whoever comes first decodes for all
+    who wait, and those who come meanwhile are the next batch. So one chat alone loses nothing,
+    and an engine that is no longer used leaves no thread behind.
+    """
+
+    def __init__(self, inner: InProcessSlates, *, limit: int = 16) -> None:
+        self.inner, self.limit = inner, limit
+        self.batches: list[int] = []  # sizes, newest last; for benchmarks and tests
+        self._waiting: list[_Call] = []
+        self._busy = False
+        self._turn = threading.Condition()
+
+    def slate(
         self,
-        engine: InProcessSlates,
-        view: Narrowed,
-        alpha: float,
-        beam: int,
-        temperature: float,
-        rng: np.random.Generator,
-    ) -> None:
-        self.loaded, self.lm_scale = engine.loaded, engine.lm_scale
-        self.view, self.alpha, self.beam = view, alpha, beam
-        self.temperature, self.rng = temperature, rng
-        self.cache = DynamicCache(config=self.loaded.model.config)
-        self.steps = 0
+        prompt: list[int],
+        weights: Floats,
+        n: int,
+        *,
+        alpha: float = 1.0,
+        beam: int = 6,
+        temperature: float = 0.0,
+        seed: int | None = None,
+    ) -> SlateResult:
+        """See ``SlateEngine.slate``."""
+        request = SlateRequest(prompt, weights, n, alpha, beam, temperature, seed)
+        # In the caller's own thread: a bad request fails its caller, not its neighbours.
+        call = _Call(request, self.inner.mask.filter(weights))
+        check(request, call.filter)
+        with self._turn:
+            self._waiting.append(call)
+        while (batch := self._next(call)) is not None:
+            self._decode(batch)
+        if call.error is not None:
+            raise call.error
+        assert call.result is not None  # a call without error has one
+        return call.result
 
-    def feed(self, tokens: Tensor, cache: DynamicCache) -> Tensor:
-        """Run tokens through the model. Shape: (B, L) -> last hidden state (B, hidden)."""
-        self.steps += 1
-        out = self.loaded.model.model(tokens, past_key_values=cache, use_cache=True)
-        hidden: Tensor = out.last_hidden_state[:, -1]
-        return hidden
+    def slates(self, requests: Sequence[SlateRequest]) -> list[SlateResult]:
+        """See ``InProcessSlates.slates``: a batch of its own."""
+        return self.inner.slates(requests)
 
-    def item(self, hidden: Tensor) -> Hypothesis:
-        """The best (or a sampled) next item after the fed prefix; hidden is (1, H)."""
-        beams = [Hypothesis((), 0.0, 0, len(self.view.mask))]
-        cache = self.cache
-        for level in range(3):
-            scored = self._expand(beams, hidden, level)
-            parents = [parent for parent, _ in scored]
-            beams = [hypothesis for _, hypothesis in scored]
-            if level == 2:
-                break
-            if self.beam > 1:
-                # The prompt's own cache must outlive the beams, so the first level copies it.
-                cache = copy.deepcopy(cache) if level == 0 else cache
-                cache.batch_select_indices(torch.tensor(parents))
-            tokens = [[self._id(level, h.codes[-1])] for h in beams]
-            hidden = self.feed(torch.tensor(tokens), cache)
-        return beams[0]
+    def _next(self, call: _Call) -> list[_Call] | None:
+        """The batch to decode, as soon as it is this caller's turn; None once it is served."""
+        with self._turn:
+            self._turn.wait_for(lambda: call.done or not self._busy)
+            if call.done:
+                return None
+            self._busy = True
+            batch, self._waiting = self._waiting[: self.limit], self._waiting[self.limit :]
+            return batch
 
-    def append(self, item: Hypothesis) -> Tensor:
-        """Put a finished item behind the prompt; greedy has fed all but its last token."""
-        start = 0 if self.beam > 1 else 2
-        ids = [self._id(level, item.codes[level]) for level in range(start, 3)]
-        return self.feed(torch.tensor([ids]), self.cache)
-
-    def _id(self, level: int, code: int) -> int:
-        return self.loaded.sid_base + CODES * level + code
-
-    def _expand(
-        self, beams: list[Hypothesis], hidden: Tensor, level: int
-    ) -> list[tuple[int, Hypothesis]]:
-        """The best continuations of all beams, best first, each with its parent's index."""
-        first = self._id(level, 0)
-        table = self.loaded.model.lm_head.weight[first : first + CODES]
-        logits = (hidden @ table.T).double().numpy() * self.lm_scale
-        found: list[tuple[int, Hypothesis]] = []
-        for parent, beam in enumerate(beams):
-            kids = self.view.children(level, beam.lo, beam.hi)
-            scores = logits[parent, kids.tokens] + self.alpha * np.log(kids.weights)
-            scores -= np.logaddexp.reduce(scores)
-            if self.temperature > 0:
-                noise = self.rng.gumbel(size=len(scores))
-                picks = np.argmax(scores / self.temperature + noise, keepdims=True)
-            else:
-                picks = np.argsort(-scores, kind="stable")[: self.beam]
-            found += [
-                (
-                    parent,
-                    Hypothesis(
-                        (*beam.codes, int(kids.tokens[k])),
-                        beam.logprob + float(scores[k]),
-                        int(kids.los[k]),
-                        int(kids.his[k]),
-                    ),
-                )
-                for k in picks
-            ]
-        found.sort(key=lambda pair: -pair[1].logprob)
-        return found[: self.beam]
+    def _decode(self, batch: list[_Call]) -> None:
+        try:
+            results = self.inner.decode([c.request for c in batch], [c.filter for c in batch])
+            for call, result in zip(batch, results, strict=True):
+                call.result = result
+        except BaseException as error:
+            for call in batch:
+                call.error = error
+        with self._turn:
+            self.batches.append(len(batch))
+            self._busy = False
+            self._turn.notify_all()

@@ -83,8 +83,10 @@ class SlatePrompts:
         """The whole prompt.
 
         ``text``: from ``text``; ``vectors``: ``query_vectors``; ``top``: candidate rows, best
-        first; ``codes`` ``(N, 3)`` and ``codebooks`` ``(3, 256, d)``: of the catalogue.
+        first; ``codes`` ``(N, 3)`` and ``codebooks`` ``(3, 256, d)``: of the catalogue. A
+        fourth code, which only tells twins apart, is left out.
         """
+        codes = codes[:, : len(codebooks)]
         if tokens.CODES * codes.shape[1] != len(tokens.SID_TOKENS):
             raise ValueError(f"Codes have {codes.shape[1]} levels: the prompt writes 3.")
         wish = quantise(vectors, codebooks) if len(vectors) else codes[:0]

@@ -10,6 +10,8 @@ import re
 from bisect import bisect_left
 from typing import Final, Literal, NamedTuple
 
+from agent.reading.speech import Speech
+
 Operator = Literal[
     "want", "not", "like", "dislike", "seen", "unseen", "similar", "retract", "indifferent", "none"
 ]
@@ -27,7 +29,7 @@ _CUES: Final[list[tuple[Operator, str]]] = [
     ),
     (
         "want",
-        r"(?:have|had|did|do|can) (?:you|u|ya) (?:ever |already )?(?:seen|watched|see|watch|know|have|got|heard of|like)\b",
+        r"(?:have|had|did|do|can) (?:you|u|ya) (?:ever |already )?(?:@DONE|@VERB|know|have|got|heard of|like)\b",
     ),
     (
         "indifferent",
@@ -35,11 +37,11 @@ _CUES: Final[list[tuple[Operator, str]]] = [
     ),
     (
         "not",
-        r"(?:i|we)(?:'d| would) (?:much |really )?(?:rather|prefer) (?:to )?(?:not|avoid)(?: (?:see|watch|have))?\b",
+        r"(?:i|we)(?:'d| would) (?:much |really )?(?:rather|prefer) (?:to )?(?:not|avoid)(?: (?:@VERB|have))?\b",
     ),
     (
         "dislike",
-        r"(?:i|we) (?:\w+ly |often |always |mostly |almost |tend to |usually |never |rarely |hardly )*(?:ignore|skip|avoid|pass on|(?:(?<=never )|(?<=rarely )|(?<=hardly )|(?<=seldom ))(?:ever )?(?:watch|see|enjoy|bother with|pay attention to|pick|choose|get into|go for))\b",
+        r"(?:i|we) (?:\w+ly |often |always |mostly |almost |tend to |usually |never |rarely |hardly )*(?:ignore|skip|avoid|pass on|(?:(?<=never )|(?<=rarely )|(?<=hardly )|(?<=seldom ))(?:ever )?(?:@VERB|enjoy|bother with|pay attention to|pick|choose|get into|go for))\b",
     ),
     (
         "dislike",
@@ -47,20 +49,20 @@ _CUES: Final[list[tuple[Operator, str]]] = [
     ),
     (
         "want",
-        r"(?:i|we)(?:'d| would) (?:really )?(?:like|love|prefer|rather|enjoy)(?: to)?(?: (?:see|watch|have|get|find|try|read|buy|hear))?\b",
+        r"(?:i|we)(?:'d| would) (?:really )?(?:like|love|prefer|rather|enjoy)(?: to)?(?: (?:@VERB|have|get|find|try|hear))?\b",
     ),
-    ("not", r"(?:would|'d) (?:rather|prefer) (?:to )?(?:not|avoid)(?: (?:see|watch|have))?\b"),
+    ("not", r"(?:would|'d) (?:rather|prefer) (?:to )?(?:not|avoid)(?: (?:@VERB|have))?\b"),
     (
         "unseen",
-        r"(?:haven'?t|have not|hasn'?t|didn'?t|did not|have never|'ve never|never|not yet|not) (?:yet |even |actually |really )?(?:seen|watched|saw|see|watch|heard of|heard|been able to see)\b",
+        r"(?:haven'?t|have not|hasn'?t|didn'?t|did not|have never|'ve never|never|not yet|not) (?:yet |even |actually |really )?(?:@DONE|@VERB|heard of|heard|been able to @VERB)\b",
     ),
     (
         "want",
-        r"(?:want|wanted|wanna|like|love|going|plan|hope|need|hoping|planning|dying|meaning|time) to (?:see|watch|try|read|get|find)\b",
+        r"(?:want|wanted|wanna|like|love|going|plan|hope|need|hoping|planning|dying|meaning|time) to (?:@VERB|try|get|find)\b",
     ),
     (
         "want",
-        r"(?:should|shall|could|can|might|will|'ll|may) (?:i|we) (?:see|watch|try|read|get)\b",
+        r"(?:should|shall|could|can|might|will|'ll|may) (?:i|we) (?:@VERB|try|get)\b",
     ),
     (
         "dislike",
@@ -91,11 +93,11 @@ _CUES: Final[list[tuple[Operator, str]]] = [
     ),
     (
         "seen",
-        rf"{_ADV}(?:(?:i|we)(?:'ve| have)?\s+{_ADV}(?:seen|watched|rewatched|saw)|seen|watched|rewatched|saw|finished|i know|we know)\b",
+        rf"{_ADV}(?:(?:i|we)(?:'ve| have)?\s+{_ADV}@DONE|(?:already|have|'ve|has|had) @DONE|@PAST|finished|i know|we know)\b",
     ),
     (
         "not",
-        r"(?:anything|everything|whatever|(?:any|all|every) (?:genres?|kinds?|types?|films?|movies?|ones?)) (?:but(?! (?:not|with|also|it|i|nothing|no|more|less|make))|except(?: for)?|other than|besides|apart from|that(?:'s| is|s)? ?(?:not|isn'?t)|which isn'?t|aside from|not)\b",
+        r"(?:anything|everything|whatever|(?:any|all|every) (?:genres?|kinds?|types?|@NOUN|ones?)) (?:but(?! (?:not|with|also|it|i|nothing|no|more|less|make))|except(?: for)?|other than|besides|apart from|that(?:'s| is|s)? ?(?:not|isn'?t)|which isn'?t|aside from|not)\b",
     ),
     (
         "not",
@@ -103,7 +105,7 @@ _CUES: Final[list[tuple[Operator, str]]] = [
     ),
     (
         "not",
-        r"(?:(?:don'?t|dont|do not|didn'?t|doesn'?t|won'?t|shouldn'?t|should not|mustn'?t|must not|can'?t|cannot|not|never|no longer) (?:really |even |actually |particularly |want |feel like |wanna |need |in the mood for |(?:to )?(?:see|watch|show|give|include|suggest|recommend|have|be)(?: me)? |anything |any |looking for |be |too |so |interested in |up for |after )+)",
+        r"(?:(?:don'?t|dont|do not|didn'?t|doesn'?t|won'?t|shouldn'?t|should not|mustn'?t|must not|can'?t|cannot|not|never|no longer) (?:really |even |actually |particularly |want |feel like |wanna |need |in the mood for |(?:to )?(?:@VERB|show|give|include|suggest|recommend|have|be)(?: me)? |anything |any |looking for |be |too |so |interested in |up for |after )+)",
     ),
     (
         "not",
@@ -111,14 +113,14 @@ _CUES: Final[list[tuple[Operator, str]]] = [
     ),
     (
         "similar",
-        r"(?:(?:more |much |just |a lot |a bit |somewhat |something |anything |stuff |films? |movies? |things? |exactly )?(?:similar to|like|along the lines of|in the (?:style|vein|spirit|mould|mold) of|comparable to|reminiscent of|that reminds? me of|akin to|close to|resembling|such as|as good as|as in|à la|a la|ala)|based on|because (?:i|we) (?:liked|loved|enjoyed))\b",
+        r"(?:(?:more |much |just |a lot |a bit |somewhat |something |anything |stuff |@NOUN |things? |exactly )?(?:similar to|like|along the lines of|in the (?:style|vein|spirit|mould|mold) of|comparable to|reminiscent of|that reminds? me of|akin to|close to|resembling|such as|as good as|as in|à la|a la|ala)|based on|because (?:i|we) (?:liked|loved|enjoyed))\b",
     ),
     (
         "want",
         r"(?:give|show|find|get|recommend|suggest|bring|offer)(?: (?:me|us))?\b|(?:i|we|i'?m|we'?re|im)?(?: am| are)?\s?(?:want|need|fancy|crave|craving|prefer|looking for|searching for|in the mood for|after|feel like|up for|hoping for|interested in|thinking of|thinking)\b|(?:something|anything|some|maybe|perhaps|how about|what about|ideally|preferably|only|just|must be|has to be|needs to be|should be|make it|instead|any|want|needs?|let'?s (?:go|try|do|see)|go for|rather|keep)\b",
     ),
 ]
-_COMPILED: Final = [(op, re.compile(r"(?<![\w'])" + p)) for op, p in _CUES]
+_BEFORE: Final = r"(?<![\w'])"
 _BREAK: Final = re.compile(
     r"[.!?\n;](?=\s|$)|\bbut\b|\bthough\b|\bhowever\b|\balthough\b|\(|\)|\s[-–—]\s"
 )
@@ -139,6 +141,7 @@ class Scopes:
     def __init__(
         self,
         low: str,
+        speech: Speech,
         shields: list[tuple[int, int]] | None = None,
         sensed: list[tuple[int, int, Operator]] | None = None,
         *,
@@ -146,15 +149,15 @@ class Scopes:
     ) -> None:
         """``low``: lower-case text. ``shields``: stretches (titles) in which no cue is read.
 
-        ``sensed``: stretches with the operator that holds where no cue does. ``cues`` False
+        ``speech``: the words of the catalogue's trade. ``sensed``: stretches with the operator that holds where no cue does. ``cues`` False
         reads none at all.
         """
         self.low = low
         self._sensed = sensed or []
         shields = shields or []
         found: list[Cue] = []
-        for operator, pattern in _COMPILED if cues else ():
-            for m in pattern.finditer(low):
+        for operator, pattern in _CUES if cues else ():
+            for m in speech.pattern(_BEFORE + pattern).finditer(low):
                 if any(m.start() < e and m.end() > s for s, e in shields):
                     continue
                 said = m.group().rstrip(" -")

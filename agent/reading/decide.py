@@ -13,13 +13,12 @@ from catalog.filters import Clause
 
 def decide_intent(r: Reading, u: StateUpdate, pointing: bool) -> StateUpdate:
     """The intent that fits what was found and what the agent did last."""
-    low = r.low
     shown = bool(r.state.slate.item_ids)
     act = intents.last_act(r.state)
     content = bool(u.add or u.wishes or u.retract or u.about)
-    if intents.says("undo", low) and not u.add and not u.wishes:
+    if r.says("undo") and not u.add and not u.wishes:
         return _only("undo")
-    if intents.says("reset", low):
+    if r.says("reset"):
         if u.add or u.wishes:
             return u.model_copy(update={"intent": "recommend", "retract": ("all",)})
         return _only("reset", retract=("all",))
@@ -36,12 +35,12 @@ def decide_intent(r: Reading, u: StateUpdate, pointing: bool) -> StateUpdate:
         return u.model_copy(update={"intent": kinds.get(u.question.kind, "ask_fact")})
     if act == "ask":
         asked = r.state.beliefs.asked[-1:] or ()
-        if intents.says("indifferent", low) and not u.add and not u.wishes and not u.mentions:
+        if r.says("indifferent") and not u.add and not u.wishes and not u.mentions:
             indifferent = tuple(dict.fromkeys((*u.indifferent, *asked)))
             return u.model_copy(
                 update={"intent": "answer", "indifferent": indifferent, "about": ()}
             )
-        if (content or u.mentions) and not intents.says("reset", low):
+        if (content or u.mentions) and not r.says("reset"):
             return u.model_copy(update={"intent": "answer"})
     return u.model_copy(update=_by_words(r, u, shown, content, pointing))
 
@@ -53,47 +52,47 @@ def _by_words(
     firm = bool(u.add or u.wishes or u.retract)
     refused = any(m.attitude in ("reject", "seen", "dislike") for m in u.mentions)
     relative = any(m.relative for m in u.mentions)
-    if shown and intents.says("accept", low) and not firm and not refused and not relative:
+    if shown and r.says("accept") and not firm and not refused and not relative:
         return _accepted(r, u)
-    more = intents.says("more", low) or (u.count is not None and not u.mentions)
+    more = r.says("more") or (u.count is not None and not u.mentions)
     if shown and more and not firm and not u.about and not relative and not _named_off_slate(r, u):
         return {"intent": "more", "about": ()}
     if shown and (firm or relative):
         return {"intent": "critique"}
-    if shown and (refused or intents.says("reject", low)) and not u.about:
+    if shown and (refused or r.says("reject")) and not u.about:
         return {"intent": "reject", "about": ()}
     if shown and (u.about or u.indifferent):
         return {"intent": "critique"}
-    wants = intents.says("recommend", low)
+    wants = r.says("recommend")
     chosen = len(u.mentions) == 1 and u.mentions[0].item_id in r.state.slate.item_ids
     plain = not (firm or refused or relative or u.about)
     if shown and chosen and pointing and plain and (len(r.toks) <= 4 or _CHOICE.search(low)):
         return _accepted(r, u)  # "the second one", said of a list, is a choice
     if not firm and not u.mentions and not u.unknown and not wants and _off_topic(r):
-        return {"intent": _small_talk(low) or "chat", "about": ()}
+        return {"intent": _small_talk(r) or "chat", "about": ()}
     if (
         firm
         or u.unknown
         or (u.mentions and not pointing)
         or (u.about and (wants or len(r.toks) < 15))
     ):
-        small = _small_talk(low)
+        small = _small_talk(r)
         if small and not firm and not u.mentions and not u.unknown and not wants:
             return {"intent": small, "about": ()}
         return {"intent": "recommend"}
     for name in ("help",):
-        if intents.says(name, low):
+        if r.says(name):
             return {"intent": name, "about": ()}
     if more and u.count is not None:
         return {"intent": "more" if shown else "recommend", "about": ()}
-    if wants or (intents.says("yes", low) and not shown and intents.last_act(r.state) in ("greet", "chat", "help")):  # fmt: skip
+    if wants or (r.says("yes") and not shown and intents.last_act(r.state) in ("greet", "chat", "help")):  # fmt: skip
         return {"intent": "recommend"}
-    small = _small_talk(low)
+    small = _small_talk(r)
     if small:
         return {"intent": small, "about": ()}
-    if shown and intents.says("no", low) and len(r.toks) <= 4:
+    if shown and r.says("no") and len(r.toks) <= 4:
         return {"intent": "reject", "about": ()}
-    if intents.says("indifferent", low) and not u.about:
+    if r.says("indifferent") and not u.about:
         return {"intent": "recommend"}
     if re.match(
         r"\W*(?:(?:but|and|please|also|ok),? )*(?:no|not|nothing|without|avoid|skip)\s+\w", low
@@ -112,10 +111,10 @@ def _off_topic(r: Reading) -> bool:
     return bool(asks) and not nouns and ("?" in r.low or len(r.toks) > 3)
 
 
-def _small_talk(low: str) -> Intent | None:
+def _small_talk(r: Reading) -> Intent | None:
     names: list[Intent] = ["bye", "thanks", "greet", "help"]
     for name in names:
-        if intents.says(name, low):
+        if r.says(name):
             return name
     return None
 
@@ -141,7 +140,7 @@ def _only(intent: Intent, retract: tuple[str, ...] = ()) -> StateUpdate:
 def _relax(r: Reading, u: StateUpdate) -> StateUpdate | None:
     """After ``blocked``: which of the offered options is agreed to; None when it is something else."""
     options = r.state.plan.relax if r.state.plan else ()
-    if not options or (intents.says("no", r.low) and not u.retract):
+    if not options or u.question is not None or (r.says("no") and not u.retract):
         return None
     m = re.search(r"\b(first|second|third|fourth|1|2|3|4|one|two|three)\b", r.low)
     place = {"first": 0, "1": 0, "one": 0, "second": 1, "2": 1, "two": 1, "third": 2, "3": 2, "three": 2, "fourth": 3, "4": 3}  # fmt: skip
@@ -161,7 +160,7 @@ def _relax(r: Reading, u: StateUpdate) -> StateUpdate | None:
         chosen = by_word[0]
     elif m and len(r.toks) <= 8 and place[m.group()] < len(options):
         chosen = options[place[m.group()]]
-    elif intents.says("yes", r.low) or intents.says("indifferent", r.low):
+    elif r.says("yes") or r.says("indifferent"):
         chosen = options[0]
     if not chosen:
         return None
@@ -206,7 +205,7 @@ def settle(r: Reading, u: StateUpdate) -> StateUpdate:
         return u.model_copy(update={"read_by": by})
     if guess == "accept" and _chooses(r, u):
         return _as_guessed(r, u, guess).model_copy(update={"read_by": by})
-    if u.intent != "chat" and (u.mentions or intents.says("recommend", r.low)):
+    if u.intent != "chat" and (u.mentions or r.says("recommend")):
         return u.model_copy(update={"read_by": by})
     if guess == "accept" and not u.mentions and len(r.toks) > 6:
         return u.model_copy(update={"read_by": by})  # a choice is short, or names what it chooses

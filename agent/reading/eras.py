@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from agent.reading.cues import Scopes
 from agent.reading.figures import NUM, WORDS, Bounds, Number, NumberOp, number, plain
 from agent.reading.lexicon import Lexicon
+from agent.reading.speech import Speech
 
 if TYPE_CHECKING:
     from catalog.items import Facet
@@ -138,33 +139,33 @@ def _decade(m: re.Match[str], suffix: str) -> float | None:
     return float(word if word > 1000 else 1900 + word)
 
 
-_AGE: Final = re.compile(
+_AGE: Final = (
     r"(?:(?:for|with|suitable for|ok for|okay for|appropriate for|and)\s+)?(?:my|our|an?|the|his|her)?\s*"
     r"(?P<n>\d{1,2}|" + "|".join(w for w in WORDS if w not in ("a", "an", "half", "hundred")) + r")"
     r"[\s-]*(?:years?|yrs?|yr)?[\s-]*olds?\b"
-    r"|\b(?:daughter|son|kids?|child|children|boy|girl|nephew|niece|grand\w+|he|she|they|oldest|youngest)(?:'s|'re| is| are|,| who is)?\s(?:only |just |about |now |aged? )?(?P<k>\d{1,2})\b(?!\s*(?:min|hour|film|movie))"
+    r"|\b(?:daughter|son|kids?|child|children|boy|girl|nephew|niece|grand\w+|he|she|they|oldest|youngest)(?:'s|'re| is| are|,| who is)?\s(?:only |just |about |now |aged? )?(?P<k>\d{1,2})\b(?!\s*(?:min|hour|@NOUN))"
     r"|\bpg[\s-]?(?P<pg>\d\d)\b|(?:\bfsk|\brated|\bage|\bages|\baged|\bunder)\s+(?P<m>\d{1,2})\b(?!\s*(?:min|hour|dollar|euro))"
 )
 _GROUPS: Final = (
     (r"\b(?:for|with|suitable for|ok for|okay for|appropriate for)\s+(?:\w+\s+){0,2}?toddlers?\b|\bfor (?:the |my )?little ones\b|\bpreschool\w*", 0, "le"),
-    (r"\b(?:for|with|suitable for|ok for|okay for|appropriate for|watch with)\s+(?:\w+\s+){0,2}?(?:kids?|child(?:ren)?|sons?|daughters?|family|families|grandkids|grandchildren|nephews?|nieces?)\b|\b(?:kid|child|family)[- ]friendly\b|\bkids?'?s?'? (?:movie|film|stuff)s?\b|\bthe whole family\b", 9, "le"),
+    (r"\b(?:for|with|suitable for|ok for|okay for|appropriate for|@VERB with)\s+(?:\w+\s+){0,2}?(?:kids?|child(?:ren)?|sons?|daughters?|family|families|grandkids|grandchildren|nephews?|nieces?)\b|\b(?:kid|child|family)[- ]friendly\b|\bkids?'?s?'? (?:@NOUN|stuff)\b|\bthe whole family\b", 9, "le"),
     (r"\b(?:for|with|suitable for|ok for|okay for)\s+(?:\w+\s+){0,2}?(?:teens?|teenagers?)\b", 12, "le"),
     (r"\bnot? (?:too )?(?:r[- ]rated|18\+?|adult (?:content|stuff|themes))\b|\bno adult (?:content|stuff|themes)\b", 15, "le"),
     (r"\bfor (?:adults|grown[- ]?ups)(?: only)?\b|\badults only\b|\bnot for (?:kids|children)\b", 15, "ge"),
 )  # fmt: skip
 
 
-def ages(low: str, facet: "Facet") -> list[Number]:
+def ages(low: str, facet: "Facet", speech: Speech) -> list[Number]:
     """Who it is for: an age or a group becomes an upper bound on the advised minimum age."""
     out = []
-    for m in _AGE.finditer(low):
+    for m in speech.pattern(_AGE).finditer(low):
         said = m.group("n") or m.group("k") or m.group("pg") or m.group("m")
         value = plain(said)
         if value is None or value > 21:
             continue
         out.append(number(low, m.start(), m.end(), facet, (("le", (value,)),)))
     for pattern, age, op in _GROUPS:
-        for m in re.finditer(pattern, low):
+        for m in speech.pattern(pattern).finditer(low):
             side: NumberOp = "le" if op == "le" else "ge"
             if not any(m.start() < n.end and m.end() > n.start for n in out):
                 out.append(number(low, m.start(), m.end(), facet, ((side, (float(age),)),)))

@@ -16,7 +16,9 @@ WORDS: Final = {
     "ninety": 90, "hundred": 100, "half": 0.5,
 }  # fmt: skip
 NUM: Final = (
-    r"(?:\d+(?:[.,]\d+)?|" + "|".join(w for w in WORDS if w not in ("a", "an", "half")) + ")"
+    r"(?:\d{1,3}(?:,\d{3})+|\d+(?:[.,]\d+)?|"
+    + "|".join(w for w in WORDS if w not in ("a", "an", "half"))
+    + ")"
 )
 
 
@@ -45,4 +47,6 @@ def plain(said: str) -> float | None:
     if not m:
         return None
     word = m.group()
+    if re.fullmatch(r"\d{1,3}(?:,\d{3})+", word):  # "1,200" is not one and a fifth
+        return float(word.replace(",", ""))
     return float(WORDS[word]) if word in WORDS else float(word.replace(",", "."))

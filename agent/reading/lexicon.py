@@ -10,10 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from agent.reading.measures import measure_of
+from agent.reading.speech import Speech
+from agent.trades import nouns_of, verbs_of
 from tools.names import Token, rank, tokens
 
 if TYPE_CHECKING:
-    from catalog.items import Catalog, Facet
+    from catalog.items import Catalog, Domain, Facet
 
 SOFT_ROLES: Final = frozenset({"tag", "mood"})  # known for some items only: wishes, not walls
 _MAX_WORDS: Final = 5
@@ -55,7 +58,7 @@ def plurals(word: str) -> set[str]:
         out.add(word + "es")
     if word.endswith("ies"):
         out.add(word[:-3] + "y")
-    elif word.endswith("s") and not word.endswith("ss") and len(word) > 4:
+    elif word.endswith("s") and not word.endswith(("ss", "us", "is")) and len(word) > 3:
         out.add(word[:-1])
     return out
 
@@ -67,8 +70,8 @@ class Lexicon:
         domain = catalog.domain
         self.domain = domain
         self.facets: dict[str, Facet] = {f.name: f for f in domain.facets}
-        noun = " ".join([domain.noun_one, domain.noun_many, *domain.noun_also]).lower()
-        self.nouns: frozenset[str] = frozenset(noun.split())
+        self.nouns: frozenset[str] = nouns_of(domain)
+        self.speech = Speech.of(domain)
         self.values: dict[str, list[Value]] = defaultdict(list)
         self.scale_words: dict[str, ScaleWord] = {}
         for facet in domain.facets:
@@ -78,11 +81,17 @@ class Lexicon:
         for facet in domain.facets:
             if facet.kind == "categories":
                 self.commonest[facet.name] = next(iter(catalog.values(facet.name)), "")
+        self.complete: frozenset[str] = frozenset(
+            f.name for f in domain.facets if f.role in SOFT_ROLES and _known_of_all(catalog, f)
+        )
         self.labels = {w for f in domain.facets for w in (f.label.lower(), f.plural.lower())}
         self._add_scales()
         surfaces = [*self.values, *self.scale_words]
+        self.fillers = frozenset(w for w in self.speech.words() if " " not in w)
+        self.spoken = _spoken(domain)
         self.words = frozenset(w for s in surfaces for w in s.split(" ") if len(w) >= 5)
         self.scale_labels = {s.name: s.label for s in domain.scales}
+        self.measures = {f.name: measure_of(f) for f in domain.facets if f.kind == "number"}
         self.ranges: dict[str, tuple[float, float, float, float]] = {}
         for facet in domain.facets:
             if facet.kind == "number":
@@ -108,8 +117,8 @@ class Lexicon:
 
     def _put(self, surface: str, entry: Value) -> None:
         words = [t.word for t in tokens(surface)]
-        if not words:
-            return
+        if not words or " ".join(words) in self.nouns:
+            return  # "books" is what books are called, whatever theme has that name
         for last in plurals(words[-1]):
             key = " ".join([*words[:-1], last])
             held = self.values[key]
@@ -150,16 +159,19 @@ class Lexicon:
                 if key in self.scale_words:
                     entries.append(self.scale_words[key])
                 entries += self.values.get(key, [])
-                if entries and self._plausible(key):
-                    start, end = toks[n].start, toks[n + length - 1].end
+                start, end = toks[n].start, toks[n + length - 1].end
+                if entries and self._plausible(key, words, n, text[start:end]):
                     yield Found(start, end, text[start:end], tuple(entries))
                     n += length - 1
                     break
             n += 1
 
-    @staticmethod
-    def _plausible(key: str) -> bool:
-        return len(key) > 1 and (" " in key or len(key) > 3 or rank(key) > 150)
+    def _plausible(self, key: str, words: list[str], n: int, said: str) -> bool:
+        """A short or plain word counts only where it is led in: "size M", "in L"."""
+        if len(key) > 1 and (" " in key or len(key) > 3 or rank(key) > 150):
+            return True
+        before = words[n - 1] if n else ""
+        return before in self.labels or (before in ("in", "size", "sizes") and said.isupper())
 
     def by_role(self, role: str, kind: str | None = None) -> list["Facet"]:
         found = [f for f in self.facets.values() if f.role == role]
@@ -169,6 +181,7 @@ class Lexicon:
         """Folded words that name a facet: label, plural, name, and those of its role."""
         facet = self.facets[name]
         words = {facet.label.lower(), facet.plural.lower(), name.replace("_", " ").lower()}
+        words |= {word.lower() for word in facet.also}
         return words | _ROLE_WORDS.get(facet.role, set())
 
 
@@ -179,20 +192,32 @@ _ROLE_WORDS: Final[dict[str, set[str]]] = {
         "date",
         "decade",
         "era",
-        "release date",
-        "release year",
         "time period",
     },
-    "maker": {"director", "maker", "author", "brand", "creator", "filmmaker"},
-    "people": {"actor", "actors", "actress", "cast", "star", "stars"},
+    "maker": {"maker", "brand", "creator"},
     "category": {"genre", "genres", "type", "category", "kind", "sort"},
     "tag": {"theme", "themes", "topic", "topics", "subject"},
     "mood": {"mood", "moods", "vibe", "tone"},
-    "amount": {"length", "runtime", "running time", "duration"},
     "origin": {"country", "countries", "origin", "place"},
     "language": {"language", "languages"},
     "audience": {"age", "age limit", "age rating", "rating"},
 }
+
+
+def _spoken(domain: "Domain") -> tuple[str, ...]:
+    """Longer words of the trade and of the facets' names, which a slip may have hit."""
+    verbs, done = verbs_of(domain)
+    said = {*verbs, *done, *nouns_of(domain)}
+    said |= {w for f in domain.facets for w in (f.label, f.plural, *f.also)}
+    return tuple(sorted(w.lower() for w in said if len(w) >= 5 and " " not in w))
+
+
+def _known_of_all(catalog: "Catalog", facet: "Facet") -> bool:
+    """Does (nearly) every item have a value? Then wanting one may be a wall, not a wish."""
+    if facet.kind != "categories" or not facet.filterable:
+        return False
+    lengths = catalog.df[facet.name].list.len().fill_null(0)
+    return bool(len(lengths)) and int((lengths > 0).sum()) >= 0.95 * len(lengths)
 
 
 def _bases(words: str) -> list[tuple[str, int]]:

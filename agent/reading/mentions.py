@@ -113,25 +113,23 @@ def _only_names(r: Reading, items: list[Link]) -> bool:
 _OF_BOTH: Final = re.compile(
     r"\b(?:(?P<good>loved|liked|enjoyed|adored|like|love)|(?P<bad>hated|disliked|didn'?t (?:really )?like)) (?:both|them|all|those|them all|all of them)\b"
 )
-_SAID_OF_IT: Final[list[tuple[Attitude, bool, re.Pattern[str]]]] = [
-    ("reject", True, re.compile(r"\bnone of (?:these|those|them)\b|\bdon'?t (?:like|want|fancy) any\b|\bnot (?:these|those|any of)\b|\bdidn'?t like any\b")),
-    ("seen", True, re.compile(r"\b(?:seen|watched|know) (?:all (?:of )?(?:them|these|those)|them(?: all)?|these|those|both|every)\b|\bseen all\b")),
-    ("seen", False, re.compile(r"\b(?:already |ve |have )?(?:seen|watched) (?:it|that|this)(?: one)?\b|\balready (?:seen|watched)\b")),
-    ("dislike", False, re.compile(r"\b(?:hated|disliked|didn'?t (?:really )?like|don'?t (?:really )?like|can'?t stand) (?:it|that|this)\b")),
-    ("reject", False, re.compile(r"\bnot (?:that|this)(?: one)?\b(?! (?:\w+ly |too |so |very )?[a-z]+)|\bpass on (?:it|that|this)|\bnot interested in (?:it|that|this)\b")),
-    ("like", False, re.compile(r"\b(?:love|loved|like|liked|enjoyed) (?:it|that|this)(?: one| film| movie)?\W*(?:$|[.,!])")),
-    ("like", True, re.compile(r"\b(?:love|loved|like|liked|enjoyed) (?:these|those|them|both|all)\b")),
+_SAID_OF_IT: Final[list[tuple[Attitude, bool, str]]] = [
+    ("reject", True, r"\bnone of (?:these|those|them)\b|\bdon'?t (?:like|want|fancy) any\b|\bnot (?:these|those|any of)\b|\bdidn'?t like any\b"),
+    ("seen", True, r"\b(?:@DONE|know) (?:all (?:of )?(?:them|these|those)|them(?: all)?|these|those|both|every)\b|\b@DONE all\b"),
+    ("seen", False, r"\b(?:(?:already |ve |have )@DONE|@PAST) (?:it|that|this)(?: one)?\b|\balready @DONE\b"),
+    ("dislike", False, r"\b(?:hated|disliked|didn'?t (?:really )?like|don'?t (?:really )?like|can'?t stand) (?:it|that|this)\b"),
+    ("reject", False, r"\bnot (?:that|this)(?: one)?\b(?! (?:\w+ly |too |so |very )?[a-z]+)|\bpass on (?:it|that|this)|\bnot interested in (?:it|that|this)\b"),
+    ("like", False, r"\b(?:love|loved|like|liked|enjoyed) (?:it|that|this)(?: one| @NOUN)?\W*(?:$|[.,!])"),
+    ("like", True, r"\b(?:love|loved|like|liked|enjoyed) (?:these|those|them|both|all)\b"),
 ]  # fmt: skip
 
 
-_LIKE_THAT: Final = re.compile(
-    r"\b(?:more like|like|similar to) (?:it|that|this)(?: one| film| movie)?(?!\s+\w)\b|\bmore (?:like|of) (?:these|those|them|that)\b|\bless like (?:it|that)\b"
-)
+_LIKE_THAT: Final = r"\b(?:more like|like|similar to) (?:it|that|this)(?: one| @NOUN)?(?!\s+\w)\b|\bmore (?:like|of) (?:these|those|them|that)\b|\bless like (?:it|that)\b"
 
 
 def _pronouns(r: Reading, p: Pieces, it: Ref | None, every: Ref | None) -> list[Mention]:
     """What is thought of "it", "that one", "these", "none of them"."""
-    if _LIKE_THAT.search(p.masked) and (it or every):
+    if r.lexicon.speech.pattern(_LIKE_THAT).search(p.masked) and (it or every):
         source = it or every
         ids = source.item_ids if source else ()
         if every:
@@ -141,7 +139,7 @@ def _pronouns(r: Reading, p: Pieces, it: Ref | None, every: Ref | None) -> list[
             for i in ids
         ]  # fmt: skip
     for attitude, many, pattern in _SAID_OF_IT:
-        m = pattern.search(p.masked)
+        m = r.lexicon.speech.pattern(pattern).search(p.masked)
         if m is None:
             continue
         if re.search(

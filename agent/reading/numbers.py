@@ -12,20 +12,25 @@ from typing import TYPE_CHECKING, Final
 
 from agent.reading.cues import Scopes
 from agent.reading.eras import ages, decades, last_years, years_old
-from agent.reading.figures import NUM, Bounds, Number, number, plain
+from agent.reading.figures import NUM, WORDS, Bounds, Number, number, plain
 from agent.reading.lexicon import Lexicon
+from agent.reading.measures import Measure, unit_pattern
 
 if TYPE_CHECKING:
     from catalog.items import Facet
 
 
-_GE_OPEN: Final = r"(?:after|newer than|later than|over|more than|longer than|above|beyond|greater than|higher than|bigger than|past|post|exceeding|older than|not up to)"  # fmt: skip
-_LE_OPEN: Final = r"(?:before|older than|earlier than|under|less than|shorter than|below|prior to|pre|lower than|smaller than|cheaper than|fewer than|younger than)"  # fmt: skip
-_GE: Final = r"(?:since|from|at least|no (?:older|earlier|less|shorter|lower|cheaper) than|minimum(?: of)?|min|starting (?:from|at|in)|>=)"  # fmt: skip
-_LE: Final = r"(?:until|till|up to|at most|no (?:newer|later|more|longer|higher|older) than|maximum(?: of)?|max|within|not exceeding|(?:only )?(?:have|got)(?: only| about| just)?|<=)"  # fmt: skip
+_GE_OPEN: Final = r"(?:after|newer than|later than|over|more than|longer than|above|beyond|greater than|higher than|bigger than|larger than|heavier than|brighter than|better than|past|post|exceeding|older than|not up to)"  # fmt: skip
+_LE_OPEN: Final = r"(?:before|older than|earlier than|under|less than|shorter than|below|prior to|pre|lower than|smaller than|cheaper than|lighter than|fewer than|younger than|not over)"  # fmt: skip
+_GE: Final = r"(?:since|from|at least|no (?:older|earlier|less|shorter|lower|cheaper|lighter|smaller) than|minimum(?: of)?|min|starting (?:from|at|in)|>=)"  # fmt: skip
+_LE: Final = r"(?:until|till|up to|at most|no (?:newer|later|more|longer|higher|older|heavier|bigger|dearer|pricier) than|maximum(?: of)?|max|within|not exceeding|(?:only )?(?:have|got)(?: only| about| just)?|<=)"  # fmt: skip
 _AROUND: Final = r"(?:around|about|circa|roughly|approximately|close to|near)"
-_AFTER_GE: Final = r"(?:\s*(?:or|and)\s+(?:newer|later|above|more|longer|up|over|after|higher|older)|\s*\+|\s+on(?:wards?)?\b|\s+upwards?|\s+(?:at least|minimum))"  # fmt: skip
-_AFTER_LE: Final = r"(?:\s*(?:or|and)\s+(?:older|earlier|less|shorter|under|below|before|fewer|cheaper|lower)|\s+(?:max(?:imum)?|at most|tops|or so max))"  # fmt: skip
+_AFTER_GE: Final = r"(?:\s*(?:or|and)\s+(?:newer|later|above|more|longer|up|over|after|higher|older|better|heavier|bigger)|\s*\+|\s+on(?:wards?)?\b|\s+upwards?|\s+(?:at least|minimum))"  # fmt: skip
+_AFTER_LE: Final = r"(?:\s*(?:or|and)\s+(?:older|earlier|less|shorter|under|below|before|fewer|cheaper|lower|lighter|smaller)|\s+(?:max(?:imum)?|at most|tops|or so max))"  # fmt: skip
+_COMPARED: Final = re.compile(
+    r"(?:between|from|over|more than|above|exceeding|under|less than|below|cheaper than|at least|"
+    r"no (?:less|more) than|up to|at most|max(?:imum)?(?: of)?|within|not over|<=|>=)\s*\S*\d"
+)
 _NEVER_YEARS: Final = re.compile(
     r"^(?:\s*(?:minutes?|mins?|hours?|dollars?|euros?|pounds?|watts?)\b)"
 )
@@ -43,11 +48,16 @@ def read_numbers(low: str, lexicon: Lexicon, scopes: Scopes) -> list[Number]:
             found += years_old(low, facet, lexicon)
             found += _quantities(low, facet, lexicon, scopes, _YEAR, _year)
         elif facet.role == "audience":
-            found += ages(low, facet)
+            found += ages(low, facet, lexicon.speech)
         elif facet.unit and facet.unit.startswith("minute"):
             found += _quantities(low, facet, lexicon, scopes, _TIME, _minutes)
         else:
-            found += _quantities(low, facet, lexicon, scopes, _with_unit(facet), plain)
+            measure = lexicon.measures[facet.name]
+            found += _set_phrases(low, facet, measure, scopes)
+            found += _quantities(low, facet, lexicon, scopes, _with_unit(measure), _amount(measure))
+            found += _labelled(low, facet, lexicon, scopes)
+            if measure.kind == "money":
+                found += _bare_money(low, facet, lexicon, scopes)
     found.sort(key=lambda x: (x.start, -(x.end - x.start)))
     kept: list[Number] = []
     for one in found:
@@ -66,41 +76,66 @@ _TIME: Final = (
 )
 
 
-def _with_unit(facet: "Facet") -> str:
-    """A pattern for numbers of a facet without a role of its own: "50 euros", "$50", "price 50"."""
-    unit = re.escape((facet.unit or "").lower())
-    words = {unit, unit.rstrip("s"), unit + "s"} if unit else set()
-    money = (facet.unit or "").lower() in {
-        "$",
-        "€",
-        "£",
-        "dollars",
-        "euros",
-        "pounds",
-        "usd",
-        "eur",
-    }
-    if money:
-        words |= {
-            "dollars",
-            "dollar",
-            "euros",
-            "euro",
-            "pounds",
-            "bucks",
-            "usd",
-            "eur",
-            r"\$",
-            "€",
-            "£",
-        }
-        sign = r"[$€£]\s*"
-        after = "|".join(sorted(words - {""}, key=len, reverse=True))
-        return rf"(?P<{{n}}>{sign}\d+(?:[.,]\d+)?|{NUM}\s*(?:{after}))"
-    after = "|".join(sorted(words - {""}, key=len, reverse=True))
-    label = "|".join(re.escape(w) for w in {facet.label.lower(), facet.name.lower()})
-    with_unit = rf"{NUM}[\s-]*(?:{after})\b|" if after else ""
-    return rf"(?P<{{n}}>{with_unit}(?:{label})(?:\s+(?:of|is))?\s+{NUM}|{NUM}\s+(?:{label})\b)"
+def _with_unit(measure: Measure) -> str:
+    """A pattern for an amount with its unit or currency sign: "50 euros", "$50", "2-person"."""
+    units = unit_pattern(measure)
+    sign = r"[$€£¥]\s*\d+(?:[.,]\d+)?|" if measure.kind == "money" else ""
+    return rf"(?P<{{n}}>{sign}{NUM}[\s-]*{units})"
+
+
+def _amount(measure: Measure) -> Callable[[str], float | None]:
+    """Reads such an amount in the facet's own unit: "1.5 kg" is 1500 where it counts grams."""
+    surfaces = sorted(measure.factors, key=len, reverse=True)
+
+    def parse(said: str) -> float | None:
+        value = plain(said)
+        rest = said.strip(" -")
+        unit = next((u for u in surfaces if rest.endswith(u) or rest.startswith(u)), None)
+        return None if value is None else value * measure.factors.get(unit or "", 1.0)
+
+    return parse
+
+
+def _labelled(low: str, facet: "Facet", lexicon: Lexicon, scopes: Scopes) -> list[Number]:
+    """Bare numbers after the facet's own name: "price under 50", "a rating above 4.2"."""
+    names = "|".join(sorted((re.escape(w) for w in lexicon.facet_words(facet.name)), key=len, reverse=True))  # fmt: skip
+    lead = rf"\b(?:{names})s?\s+(?:(?:is|of|was|to be|must be|should be|has to be)\s+)?"
+    return _quantities(low, facet, lexicon, scopes, rf"(?P<{{n}}>{NUM})", plain, lead=lead)
+
+
+def _bare_money(low: str, facet: "Facet", lexicon: Lexicon, scopes: Scopes) -> list[Number]:
+    """ "under 100", "between 50 and 120": in a shop a compared number without a unit is a price."""
+    others = [m for name, m in lexicon.measures.items() if name != facet.name]
+    units = "|".join(unit_pattern(m) for m in others if m.factors) or r"(?!)"
+    shape = rf"(?P<{{n}}>{NUM})(?![\d.,]*\d)(?!\s*-?(?:{units}|years?|items?|more\b|ones?\b|%))"
+    found = _quantities(low, facet, lexicon, scopes, shape, plain)
+    dated = bool(lexicon.by_role("date", "number"))
+    return [
+        n
+        for n in found
+        if _COMPARED.match(low[n.start : n.end])
+        and not (dated and any(1500 <= v[0] <= 2100 for _, v in n.bounds))
+    ]
+
+
+def _set_phrases(low: str, facet: "Facet", measure: Measure, scopes: Scopes) -> list[Number]:
+    """Phrases that stand for a bound: "in stock", "for two"; "not in stock" for its opposite."""
+    out = []
+    tail = rf"(?:[\s-]*{unit_pattern(measure)})?" if measure.kind != "other" else ""
+    for surface in sorted(measure.bounds, key=len, reverse=True):
+        words = [rf"(?:{w}|{WORDS[w]})" if w in WORDS and w not in ("a", "an") else re.escape(w) for w in surface.lower().split()]  # fmt: skip
+        for m in re.finditer(r"(?<![\w-])" + r"[\s-]+".join(words) + tail + r"(?![\w-])", low):
+            if any(m.start() < n.end and m.end() > n.start for n in out):
+                continue
+            sides = measure.bounds[surface]
+            if scopes.operator(m.start()) in ("not", "dislike"):
+                if len(sides) != 1:
+                    continue
+                ((op, value),) = sides
+                sides = (("le", value - 1),) if op == "ge" else (("ge", value + 1),)
+            bounds: Bounds = tuple(("ge" if op == "ge" else "le", (v,)) for op, v in sides)
+            out.append(number(low, m.start(), m.end(), facet, bounds))
+    return out
 
 
 def _quantities(
@@ -110,15 +145,15 @@ def _quantities(
     scopes: Scopes,
     shape: str,
     parse: Callable[[str], float | None],
+    lead: str | None = None,
 ) -> list[Number]:
-    one, two = shape.format(n="a"), shape.format(n="b")
+    one, two = shape.replace("{n}", "a"), shape.replace("{n}", "b")
     # "between 90 and 120 minutes": the first number of an amount may be bare
     first = one if facet.role == "date" else rf"(?:{one}|(?P<bare>{NUM}))"
     label = "|".join(sorted({re.escape(facet.label.lower()), "it", "that", "made", "released"}))
-    lead = rf"(?:(?:{label})\s+(?:is\s+|was\s+)?)?"
-    between = (
-        rf"(?:between|from|anywhere from)?\s*{first}\s*(?:and|to|-|–|through|until|till)\s*{two}"
-    )
+    must = lead or ""
+    lead = lead or rf"(?:(?:{label})\s+(?:is\s+|was\s+)?)?"
+    between = rf"{must}(?:between|from|anywhere from)?\s*{first}\s*(?:and|to|-|–|through|until|till)\s*{two}"
     single = (
         rf"(?:(?P<geo>\b{_GE_OPEN})|(?P<leo>\b{_LE_OPEN})|(?P<ge>\b{_GE})|(?P<le>\b{_LE})"
         rf"|(?P<ar>\b{_AROUND})|(?P<ex>\b(?:in|of|exactly|the year)))?[\s-]*(?:the\s+)?{one}"
@@ -126,6 +161,7 @@ def _quantities(
     )
     out: list[Number] = []
     lowest, _, _, highest = lexicon.ranges[facet.name]
+    measure = lexicon.measures[facet.name]
     step = 1.0
     for m in re.finditer(rf"(?<![\w]){between}", low):
         bare = m.groupdict().get("bare")
@@ -153,14 +189,15 @@ def _quantities(
             (m.start(g) for g in ("geo", "leo", "ge", "le", "ar", "ex") if m.group(g)), m.start("a")
         )
         negated = scopes.operator(start) in ("not", "dislike")
-        bounds = _bounds(m, value, step, facet, negated, low)
+        start = m.start() if must else start
+        bounds = _bounds(m, value, step, facet, measure, negated)
         if bounds:
             out.append(number(low, start, m.end(), facet, bounds))
     return out
 
 
 def _bounds(
-    m: re.Match[str], value: float, step: float, facet: "Facet", negated: bool, low: str
+    m: re.Match[str], value: float, step: float, facet: "Facet", measure: Measure, negated: bool
 ) -> Bounds:
     """Inclusive bounds for one comparison; a negated one is its complement."""
     date = facet.role == "date"
@@ -189,11 +226,12 @@ def _bounds(
     if m.group("age") or (m.group("ge") and m.group("ge") != "from"):
         return (("ge", (value,)),)
     if m.group("ar"):
-        slack = 2.0 if date else max(1.0, round(value * 0.1))
+        slack = 2.0 if date else max(0.5 if measure.kind == "stars" else 1.0, round(value * 0.1))
         return (("ge", (value - slack,)), ("le", (value + slack,)))
-    if amount and not m.group("ex"):
-        unit_only = facet.unit and facet.unit.startswith("minute")
-        slack = 10.0 if unit_only else max(0.0, round(value * 0.1))
+    if measure.kind == "stars":  # "four stars" are at least four
+        return (("ge", (value,)),)
+    if amount and not measure.exact and not m.group("ex"):
+        slack = 10.0 if measure.kind == "time" else max(0.0, round(value * 0.1))
         return (("ge", (value - slack,)), ("le", (value + slack,)))
     return (("ge", (value,)), ("le", (value,)))
 

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from agent.reading import intents
 from agent.reading.cues import Scopes
 from agent.reading.figures import Number
 from agent.reading.lexicon import Found, Lexicon, Value
@@ -41,6 +42,10 @@ class Reading:
         self.toks: list[Token] = tokens(self.text)
         self.turn = max(0, len(self.state.turns) - 1)
 
+    def says(self, name: str) -> bool:
+        """Does the turn match one of the fixed patterns of ``intents``?"""
+        return intents.says(name, self.low, self.lexicon.speech)
+
 
 @dataclass
 class Pieces:
@@ -64,13 +69,13 @@ def find_pieces(r: Reading) -> Pieces:
             masked[e : e + year.end()] = "x" * year.end()
     text = "".join(masked)
     senses = sensed_operators(r.sensed) if r.sensed else []
-    scopes = Scopes(r.low, shields, senses, cues=r.by_rules)
+    scopes = Scopes(r.low, r.lexicon.speech, shields, senses, cues=r.by_rules)
     found = [f for f in found if not any(f.start < e and f.end > s for s, e in shields)]
     people = [(x.start, x.end) for x in links if x.kind == "person" and " " in x.said]
     found = [f for f in found if not any(f.start < e and f.end > s for s, e in people)]
     numbers = [n for n in read_numbers(text, r.lexicon, scopes) if _seen(r, n, "number")]
     found = [f for f in found if not any(f.start < n.end and f.end > n.start for n in numbers)]
-    refs = [x for x in read_refs(text, r.state) if _seen(r, x, "ref")]
+    refs = [x for x in read_refs(text, r.state, r.lexicon.speech) if _seen(r, x, "ref")]
     found, links, refs = _pointed_by_value(r, text, found, links, refs)
     return Pieces(links, found, scopes, numbers, refs, text)
 
@@ -81,7 +86,7 @@ def _names_and_values(r: Reading) -> tuple[list[Link], list[Found]]:
     if r.by_rules:
         hints = {*r.state.slate.item_ids, *(m.item_id for m in r.state.beliefs.mentions)}
         found = [f for f in r.lexicon.find(r.text, r.toks) if not _COUNTED.match(r.low[f.start :])]
-        scopes = Scopes(r.low)
+        scopes = Scopes(r.low, r.lexicon.speech)
         links = [x for x in r.linker.link(r.text, hints=hints) if _believable(r, x, found, scopes)]
     if r.sensed is not None:
         taken = [(x.start, x.end) for x in links] + [(f.start, f.end) for f in found]

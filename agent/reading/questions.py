@@ -17,34 +17,26 @@ _BY_ROLE: Final[list[tuple[str, str]]] = [
     ("audience", r"how old (?:do|does|should|must)|age (?:rating|limit|restriction)|what(?:'s| is) (?:the |its )?(?:rated|rating|age)|(?:suitable|appropriate|ok|okay|safe|good|fine|too scary) for (?:my |the |young |small |little |\w+ )?(?:kids?|child(?:ren)?|families|famil|\d+|\w+[- ]year)|kid[- ]friendly|family[- ]friendly"),
     ("date", r"when (?:was|were|did|is|does)|what year|which year|how old (?:is|are)|release (?:date|year)|year (?:of|was|is|did)|date of|come out|came out|how (?:new|recent)|what decade"),
     ("amount", r"how long|run(?:ning)?[- ]?time|what(?:'s| is) (?:the |its )?(?:length|duration)|how many (?:minutes|hours)|length of|duration of"),
-    ("maker", r"who(?:'s| is| was)? ?(?:the )?(?:made|directed|wrote|makes|directs|director|maker|author|created|designed|filmmaker|helmed|behind|did|(?:man|woman|person|one|people) behind|called the shots)|(?:director|filmmaker|author|maker|brand) of|directed by (?:whom|who)|what(?:'s| is) the director|which director"),
-    ("people", r"who(?:'s| is| was| are| were)? (?:in|else is in|stars?|starring|plays?|acts?|acted|acting|played|the (?:main |lead )?(?:actors?|actress(?:es)?|stars?|cast|leads?))|(?:the |main |full )?cast\b|which actors?|what actors?|(?:main|supporting|lead|leading) (?:actors?|actress|cast)|who'?s in|who(?:'s| is| are) the (?:guys?|man|men|woman|women|girls?|boys?|kids?|actors?|actress|stars?|voices?)"),
-    ("premise", r"what(?:'s| is|s| are|'re) (?:it|that|this|they|the \w+(?: one)?|.{1,60}?)(?: (?:one|film|movie))? (?:all )?about\b|(?:the |its |a )?(?:plot|premise|synopsis|storyline|summary)|tell me (?:more|a bit|something|a little)?(?: more)?\s?about|what happens in|(?:main|central) (?:theme|conflict|idea|story)|storyline|(?:more )?(?:info|information|details) (?:on|about)|describe|more about|what(?:'s| is) the story|the story (?:of|about)\?"),
-    ("origin", r"(?:what|which) country|where (?:is|was|were|does|did|'s) .{0,40}(?:from|made|produced|shot|filmed)|country of origin"),
-    ("language", r"(?:what|which) language|subtitle[sd]?|dubbed|spoken in|is (?:it|that|this|.{1,30}) in (?:english)"),
+    ("maker", r"who(?:'s| is| was)? ?(?:the )?(?:made|makes|wrote|maker|created|designed|designs|invented|behind|did|(?:man|woman|person|one|people) behind)|(?:maker|brand|creator) of|(?:what|which) (?:brand|maker)"),
+    ("people", r"who (?:is|are|was|were) (?:it|that|this|they) with"),
+    ("premise", r"what(?:'s| is|s| are|'re) (?:it|that|this|they|the \w+(?: one)?|.{1,60}?)(?: (?:one|@NOUN))? (?:all )?about\b|(?:the |its |a )?(?:plot|premise|synopsis|storyline|summary)|tell me (?:more|a bit|something|a little)?(?: more)?\s?about|what happens in|(?:main|central) (?:theme|conflict|idea|story)|storyline|(?:more )?(?:info|information|details) (?:on|about)|describe|what(?:'s| is|s) (?:it|that|this|that one|this one|the \w+ one|the @NOUN|the (?:first|second|third|fourth|fifth|last)) like\b|more about|what(?:'s| is) the story|the story (?:of|about)\?"),
+    ("origin", r"where (?:is|was|were|does|did|'s) .{0,40}(?:from|made|produced)"),
+    ("language", r"(?:what|which) language|spoken in|is (?:it|that|this|.{1,30}) in (?:english)"),
     ("category", r"(?:the )?(?:type|kind|genre|sort) of \w+ (?:this|it|that) is|(?:what|which) (?:genre|category|kind of|type of|sort of)|what(?:'s| is) (?:the|its) (?:\w+'?s? )?genre|(?:what|which) type"),
     ("mood", r"what(?:'s| is) the (?:mood|vibe|tone)"),
     ("tag", r"what(?:'s| is| are) the (?:themes?|topics?)"),
 ]  # fmt: skip
-_BY_ROLE_RE: Final = [(role, re.compile(r"\b(?:" + p + ")")) for role, p in _BY_ROLE]
+_BY_ROLE_RE: Final = [(role, r"\b(?:" + p + ")") for role, p in _BY_ROLE]
 _WHY: Final = re.compile(
     r"\b(?:why|how come|what made you|what makes (?:you|that|it|this)|on what basis|what'?s the reason|for what reason)\b"
 )
 _WHY_NOT_ASKED: Final = re.compile(r"\b(?:that'?s why|reasons? why|is why|why not)\b")
-_COMPARE: Final = re.compile(
+_COMPARE: Final = (
     r"\bcompar\w+|\bdifferen(?:ce|t)s? (?:between|are|from)|\bhow (?:do|does|is|are) .{1,60} (?:differ|different|compare)|"
-    r"\b(?:vs\.?|versus)\b|\bwhich (?:one |of (?:these|them|those|the two) |film |movie )?(?:is|would be|do you|should|are|'s) (?:the )?(?:better|best)\b|"
+    r"\b(?:vs\.?|versus)\b|\bwhich (?:one |of (?:these|them|those|the two) |@NOUN )?(?:is|would be|do you|should|are|'s) (?:the )?(?:better|best)\b|"
     r"\bwhich (?:one )?(?:should|shall|do you|would you|is (?:your|the) )"
 )
-_WHICH: Final = re.compile(
-    r"\b(?:which|what|who)(?:'s| is| are| of| one| film| movie)?\b|\bof (?:these|them|those|the (?:two|three|four|five))\b|\bis the\b"
-)
-_SUPER: Final = {
-    "newest": ("date", 1), "latest": ("date", 1), "most recent": ("date", 1), "youngest": ("date", 1),
-    "oldest": ("date", -1), "earliest": ("date", -1), "longest": ("amount", 1),
-    "shortest": ("amount", -1), "cheapest": ("amount", -1), "most expensive": ("amount", 1),
-    "priciest": ("amount", 1), "dearest": ("amount", 1),
-}  # fmt: skip
+_WHICH: Final = r"\b(?:which|what|who)(?:'s| is| are| of| one| @NOUN)?\b|\bof (?:these|them|those|the (?:two|three|four|five))\b|\bis the\b"
 _YES_NO: Final = re.compile(
     r"(?:^|[.!?,;]\s*|\b(?:and|but|so|hmm|ok|okay|oh|well|wait) )(?i:is|are|was|were|does|do|did|has|have|isn'?t|would you (?:say|call|classify|describe|consider))\s+"
     r"(?:it|that|this|they|these|those|he|she|there|the\b|any of|number|#|[A-Z0-9])"
@@ -79,7 +71,7 @@ def read_question(
         found_side = _side(than.group(1), lexicon)
         if found_side:
             return Asked("superlative", found_side[0], found_side[1], than.group(1))
-    m = _COMPARE.search(low)
+    m = lexicon.speech.pattern(_COMPARE).search(low)
     if m and (asks or m.group().startswith(("compar", "differen")) or "vs" in m.group()):
         return Asked("compare", None, None, m.group())
     if not asks and not re.search(
@@ -93,8 +85,11 @@ def _fact(
     text: str, low: str, lexicon: Lexicon, found: list[tuple[int, int, object]]
 ) -> Asked | None:
     requests = _REQUEST.search(low)
+    own = _own_words(low, lexicon)
+    if own and not requests:
+        return own
     for role, pattern in _BY_ROLE_RE:
-        m = pattern.search(low)
+        m = lexicon.speech.pattern(pattern).search(low)
         if not m:
             continue
         if role in ("category",) and re.search(
@@ -106,7 +101,7 @@ def _fact(
             role == "date"
             and m.group().startswith("when")
             and not re.search(
-                r"\b(?:come|came|made|released|out|from|shot|filmed|published|produced|premiere)\b",
+                r"\b(?:come|came|made|released|out|from|published|produced|premiere)\b",
                 low,
             )
         ):
@@ -116,8 +111,11 @@ def _fact(
         facets = lexicon.by_role(role)
         if role == "premise":
             return Asked("about", facets[0].name if facets else None, None, m.group())
-        if role == "amount" and m.group().startswith(("how long", "run")):
-            facets = [f for f in facets if (f.unit or "").startswith("minute")] or facets
+        if role == "amount":
+            timed = [
+                f for f in facets if lexicon.measures[f.name].kind in ("time", "pages", "length")
+            ]
+            facets = timed or facets[:1]
         if facets:
             return Asked("fact", facets[0].name, None, m.group())
     if requests:
@@ -132,12 +130,6 @@ def _fact(
         )
         if m:
             return Asked("fact", facet.name, None, m.group())
-        if (
-            facet.kind == "number"
-            and _is_price(facet.unit, facet.name)
-            and re.search(r"\bhow (?:much|expensive)\b|\bcosts?\b", low)
-        ):
-            return Asked("fact", facet.name, None, "how much")
     how = _HOW.search(low)
     yes_no = _YES_NO.search(text) or _YES_NO.search(low)
     if how or yes_no:
@@ -165,43 +157,29 @@ _SIZED: Final = re.compile(
 )
 
 
-def _is_price(unit: str | None, name: str) -> bool:
-    return (unit or "").lower() in {
-        "$",
-        "€",
-        "£",
-        "dollars",
-        "euros",
-        "pounds",
-        "usd",
-        "eur",
-    } or "price" in name.lower()
+def _own_words(low: str, lexicon: Lexicon) -> Asked | None:
+    """Questions in a facet's own words: "who directed it?", "how heavy is it?"."""
+    for name, facet in lexicon.facets.items():
+        measure = lexicon.measures.get(name)
+        asked = measure.asked if measure else "|".join(facet.asked)
+        m = re.search(rf"\b(?:{asked})", low) if asked else None
+        if m:
+            return Asked("fact", name, None, m.group())
+    return None
 
 
 def _superlative(low: str, lexicon: Lexicon) -> Asked | None:
     """ "which is the shortest", "the funniest of these": a facet or scale with a direction."""
     bare = re.match(
-        r"\W*(?:(?:and|ok|so|now),? )*the (?:\w+est|most \w+|least \w+)(?: one)?\W*$", low
+        r"\W*(?:(?:and|ok|so|now),? )*the (?:\w+est|most \w+|least \w+)(?: [\w-]+)?(?: one)?\W*$",
+        low,
     )
-    if not _WHICH.search(low) and not bare:
+    if not lexicon.speech.pattern(_WHICH).search(low) and not bare:
         return None
-    for words, (role, sign) in _SUPER.items():
+    for words, name, sign in superlatives(lexicon):
         m = re.search(rf"\b{words}\b", low)
         if m:
-            facets = lexicon.by_role(role, "number")
-            if role == "amount":
-                facets = facets or [
-                    f for f in lexicon.facets.values() if f.kind == "number" and f.role != "date"
-                ]
-                priced = [
-                    f
-                    for f in lexicon.facets.values()
-                    if f.kind == "number" and _is_price(f.unit, f.name)
-                ]
-                if words in ("cheapest", "most expensive", "priciest", "dearest") and priced:
-                    facets = priced
-            if facets:
-                return Asked("superlative", facets[0].name, 1 if sign > 0 else -1, m.group())
+            return Asked("superlative", name, sign, m.group())
     for m in re.finditer(
         r"\b(?:the )?(most|least) ([\w-]+(?: [\w-]+)?)|\b(?:the )?([a-z]{3,}est)\b", low
     ):
@@ -212,10 +190,34 @@ def _superlative(low: str, lexicon: Lexicon) -> Asked | None:
     return None
 
 
-_COMPARATIVE: Final = {
-    "newer": "newest", "older": "oldest", "longer": "longest", "shorter": "shortest",
-    "cheaper": "cheapest", "pricier": "priciest", "dearer": "dearest",
-}  # fmt: skip
+def superlatives(lexicon: Lexicon) -> list[tuple[str, str, Literal[-1, 1]]]:
+    """Patterns like "cheapest", "best rated" -> (facet, direction), from the comparatives."""
+    out: list[tuple[str, str, Literal[-1, 1]]] = []
+    for name, measure in lexicon.measures.items():
+        if name not in lexicon.ranges:
+            continue
+        for patterns, sign in ((measure.more, 1), (measure.less, -1)):
+            for words in patterns:
+                if words.replace("\\", "") in lexicon.scale_words:
+                    continue
+                out += [(form, name, 1 if sign > 0 else -1) for form in _topmost(words)]
+        label = re.escape(lexicon.facets[name].label.lower())
+        out.append((rf"(?:highest|most|best|biggest|largest|greatest) {label}", name, 1))
+        out.append((rf"(?:lowest|least|worst|smallest) {label}", name, -1))
+    return out
+
+
+def _topmost(words: str) -> list[str]:
+    """ "cheaper" -> "cheapest"; "more expensive" -> "most expensive"; "better rated" -> "best"."""
+    first, _, rest = words.partition(" ")
+    first = first.rstrip("\\")
+    top = {"more": "most", "less": "least", "better": "best", "worse": "worst"}.get(first)
+    if top is None and first.endswith("er") and len(first) > 4:
+        top = first[:-2] + "est"
+    if top is None:
+        return []
+    plain = f"{top} {rest}" if rest else top
+    return [plain, "latest"] if words == "newer" else [plain]
 
 
 def _side(words: str, lexicon: Lexicon) -> tuple[str, Literal[-1, 1]] | None:
@@ -223,11 +225,9 @@ def _side(words: str, lexicon: Lexicon) -> tuple[str, Literal[-1, 1]] | None:
     if words in lexicon.scale_words:
         entry = lexicon.scale_words[words]
         return entry.scale, entry.direction
-    if words in _COMPARATIVE:
-        best = _superlative(f"which is the {_COMPARATIVE[words]}", lexicon)
-        if best and best.field and best.direction:
-            return best.field, best.direction
-    return None
+    best = {form: (name, sign) for form, name, sign in reversed(superlatives(lexicon))}
+    found = [best[form] for form in _topmost(words) if form in best]
+    return found[0] if found else None
 
 
 def _scale_of(m: re.Match[str], lexicon: Lexicon) -> ScaleWord | None:

@@ -7,6 +7,7 @@ References go to the slate on screen; "it" goes to what was spoken of last.
 import re
 from typing import Final, NamedTuple
 
+from agent.reading.speech import Speech
 from agent.state import DialogueState
 
 _ORDINALS: Final = {
@@ -20,27 +21,25 @@ _COUNTS: Final = {
 }  # fmt: skip
 _ORD: Final = "|".join(_ORDINALS)
 _NUM: Final = r"\d{1,2}|" + "|".join(_COUNTS)
-_POINT: Final = re.compile(
+_POINT: Final = (
     rf"\b(?:the\s+)?(?P<end>first|last|top|bottom|final)\s+(?P<many>{_NUM})\b(?!\s*(?:years?|decades?|minutes|hours|months|weeks))"
     rf"|\b(?:the|that|your)\s+(?P<ord>{_ORD}|last|final|bottom|top|middle)\b"
     r"(?!\s+(?:time|few|couple|years?|decades?|minutes|half|part|world|place|thing I|of all))"
-    rf"(?:\s+(?:one|film|movie|option|choice|suggestion|pick))?"
-    rf"|(?:^|\b(?:and|or|,|not|like|than|is)\s+)(?P<bareord>{_ORD})(?:\s+(?:one|film|movie|option|choice))"
+    rf"(?:\s+(?:one|@NOUN|option|choice|suggestion|pick))?"
+    rf"|(?:^|\b(?:and|or|,|not|like|than|is)\s+)(?P<bareord>{_ORD})(?:\s+(?:one|@NOUN|option|choice))"
     rf"|^\s*(?P<only>{_ORD}|last)(?:\s+one)?\s*(?:please|pls)?[.!?]?\s*$"
     rf"|\b(?:number|no\.|nr\.?|option|item|pick|choice|#)\s*(?P<num>{_NUM})\b"
     r"|(?:^|\s)#(?P<hash>\d{1,2})\b"
     r"|^\s*(?P<digit>\d{1,2})\s*[.!?]?\s*$"
     r"|\b(?:compare|between|difference between)\s+(?:numbers?\s+)?(?P<d1>\d)\s+(?:and|with|to|vs\.?|or)\s+(?:number\s+)?(?P<d2>\d)\b"
-    r"|\b(?:seen|watched|liked?|loved?|hated?|not|want|try|take|choose|pick|prefer|about|watch) (?:numbers? |#)?(?P<list>\d(?:(?:,| and|, and| or| &) (?:number |#)?\d)*)(?![\d\w:])(?!\s+(?:more|others?|films?|movies?|hours?|min|years?|or))"
+    r"|\b(?:@DONE|liked?|loved?|hated?|not|want|try|take|choose|pick|prefer|about|@VERB) (?:numbers? |#)?(?P<list>\d(?:(?:,| and|, and| or| &) (?:number |#)?\d)*)(?![\d\w:])(?!\s+(?:more|others?|@NOUN|hours?|min|years?|or))"
     r"|\b(?P<d3>\d)\s+(?:vs\.?|versus)\s+(?P<d4>\d)\b"
 )
 _ALL: Final = re.compile(
     r"\b(?:all (?:of )?(?:these|those|them)|these(?: ones)?|those(?: ones)?|them(?: all)?|both(?: of (?:them|these|those))?|"
     r"any of (?:these|those|them)|none of (?:these|those|them)|either of (?:them|these|those)|the whole list|your (?:list|suggestions))\b"
 )
-_IT: Final = re.compile(
-    r"\b(?:it|that one|this one|that film|that movie|this film|this movie|that|this)\b"
-)
+_IT: Final = r"\b(?:it|that one|this one|(?:that|this) @NOUN|that|this)\b"
 
 
 class Ref(NamedTuple):
@@ -51,13 +50,13 @@ class Ref(NamedTuple):
     kind: str  # "ordinal", "all", "it"
 
 
-def read_refs(low: str, state: DialogueState) -> list[Ref]:
+def read_refs(low: str, state: DialogueState, speech: Speech) -> list[Ref]:
     """Ordinals, numbers and ranges that point at the slate. Out of range points at nothing."""
     shown = list(state.slate.item_ids)
     if not shown:
         return []
     out: list[Ref] = []
-    for m in _POINT.finditer(low):
+    for m in speech.pattern(_POINT).finditer(low):
         ids: list[str] = []
         if m.group("many"):
             word = m.group("many")
@@ -104,9 +103,9 @@ def read_all(low: str, state: DialogueState) -> Ref | None:
     return Ref(m.start(), m.end(), m.group(), ids, "all")
 
 
-def read_it(low: str, state: DialogueState) -> Ref | None:
+def read_it(low: str, state: DialogueState, speech: Speech) -> Ref | None:
     """ "it", "that one": what the conversation is about just now."""
-    m = _IT.search(low)
+    m = speech.pattern(_IT).search(low)
     if not m:
         return None
     focus = focus_item(state)

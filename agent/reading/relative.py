@@ -6,35 +6,26 @@ is measured against the slate on screen, or against the catalogue when there is 
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
+import polars as pl
+
 from agent.reading.cues import Scopes
+from agent.reading.lexicon import Found, Value
+from agent.reading.measures import Measure
 from agent.reading.refs import Ref, focus_item
-from catalog.filters import Clause
+from catalog.filters import Clause, compile
 from tools.find_title import Link
 
 if TYPE_CHECKING:
     from agent.reading.pieces import Reading
     from catalog.items import Facet
 
-_SIDES: Final[dict[str, dict[str, Literal[-1, 1]]]] = {
-    "date": {"newer": 1, "more recent": 1, "later": 1, "more modern": 1, "younger": 1,
-             "less old": 1, "older": -1, "earlier": -1, "less recent": -1, "more vintage": -1},
-    "time": {"longer": 1, "less short": 1, "shorter": -1, "less long": -1, "not as long": -1,
-             "not so long": -1, "not that long": -1, "quicker": -1, "briefer": -1},
-    "price": {"more expensive": 1, "pricier": 1, "dearer": 1, "cheaper": -1, "less expensive": -1,
-              "more affordable": -1, "less pricey": -1},
-}  # fmt: skip
-_PLAIN: Final[dict[str, dict[str, Literal[-1, 1]]]] = {
-    "date": {"recent": 1, "new": 1, "modern": 1, "latest": 1, "newest": 1, "contemporary": 1,
-             "new releases?": 1, "recently released": 1, "last (?:few|couple of|5|five) years": 1,
-             "old": -1, "vintage": -1, "old[- ]school": -1, "oldies?": -1, "classics?": -1},
-    "time": {"short": -1, "quick": -1, "long": 1, "lengthy": 1},
-    "price": {"cheap": -1, "inexpensive": -1, "affordable": -1, "expensive": 1, "luxur(?:y|ious)": 1},
-}  # fmt: skip
 _RECENT_YEARS: Final = 6
-_THAN: Final = re.compile(r"^\s+(?:film |movie |one |ones |stuff |something )?than\s+")
+FEW: Final = 8  # items of a category below which all items are the measure
+_THAN: Final = r"^\s+(?:@NOUN |one |ones |stuff |something )?than\s+"
 
 
 @dataclass
@@ -52,9 +43,15 @@ def read_relative(
     refs: list[Ref],
     it: Ref | None,
     numbers: list[tuple[int, int]],
+    found: list[Found],
 ) -> Relative:
-    """Comparisons of a turn that no number states. ``numbers``: spans read as numbers."""
+    """Comparisons of a turn that no number states.
+
+    ``numbers``: spans read as numbers. ``found``: catalogue words, so that "a light tent" is
+    light for a tent.
+    """
     out = Relative()
+    among = _among(r, found)
     dull = list(low)
     for s, e in numbers:
         dull[s:e] = "#" * (e - s)
@@ -65,28 +62,39 @@ def read_relative(
     places += [(x.start, x.end, x.item_ids) for x in refs]
     out.anchor = _compared_with(low, places, it)
     _same(r, low, places, out)
-    for facet in r.lexicon.facets.values():
-        kind = _kind(facet)
-        if kind is None or facet.name not in r.lexicon.ranges:
-            continue
-        for words, side in _SIDES[kind].items():
+    for facet, measure in _measured(r, places, among):
+        kind = measure.kind
+        for words, side in _sides(measure.more, measure.less):
+            if words.replace("\\", "") in r.lexicon.scale_words:
+                continue  # "lighter" is a mood where a scale says so
             for m in re.finditer(
                 rf"\b(?:(?:much|a bit|a little|slightly|way|somewhat) )?{words}\b", low
             ):
                 if words in ("later", "earlier") and not re.match(r"\s+than\b", low[m.end() :]):
                     continue  # "see you later"
                 if re.match(
-                    r"\s+than\s+(?:the\s+year\s+)?(?:\d|an? hour|one hour|two|three|the\s+(?:19|20)?\d0)",
+                    r"\s+than\s+(?:the\s+year\s+)?(?:\d|[$€£]|#|an? hour|one hour|two|three|the\s+(?:19|20)?\d0)",
                     low[m.end() :],
                 ):
                     continue  # a number follows: numbers.py reads it
                 clause = _versus(
-                    r, facet, side, m.end(), low, places, it, low[m.start() : m.end()], scopes
+                    r,
+                    among,
+                    facet,
+                    side,
+                    m.end(),
+                    low,
+                    places,
+                    it,
+                    low[m.start() : m.end()],
+                    scopes,
                 )
                 if clause is not None and not _taken(out, m.start(), m.end()):
                     out.clauses.append(clause)
                     out.spans.append((m.start(), m.end()))
-        for words, side in _PLAIN[kind].items():
+        for words, side in _sides(measure.much, measure.little):
+            if words in r.lexicon.scale_words or words in r.lexicon.values:
+                continue
             for m in re.finditer(
                 rf"(?<![\w-])(?:{words})\b(?!\s+(?:york|zealand|orleans|testament|man\b|lady|age\b|to me|ones? i|here|enough|time|run|way|list))",
                 low,
@@ -95,7 +103,7 @@ def read_relative(
                     continue
                 if any(s < m.end() and e > m.start() for s, e, _ in places):
                     continue
-                clause = _plain(r, facet, kind, side, low, scopes, m)
+                clause = _plain(r, among, facet, kind, side, low, scopes, m)
                 if clause is not None:
                     out.clauses.append(clause)
                     out.spans.append((m.start(), m.end()))
@@ -143,18 +151,60 @@ def _same(
         return
 
 
-def _kind(facet: "Facet") -> str | None:
-    if facet.kind != "number" or not facet.filterable:
-        return None
-    if facet.role == "date":
-        return "date"
-    if (facet.unit or "").startswith("minute"):
-        return "time"
-    unit = (facet.unit or "").lower()
-    priced = (
-        unit in {"$", "€", "£", "dollars", "euros", "pounds", "usd", "eur"} or "price" in facet.name
-    )
-    return "price" if priced else None
+def _sides(more: tuple[str, ...], less: tuple[str, ...]) -> Iterator[tuple[str, Literal[-1, 1]]]:
+    """Patterns with the side they push to."""
+    for words in more:
+        yield words, 1
+    for words in less:
+        yield words, -1
+
+
+def _measured(
+    r: "Reading", places: list[tuple[int, int, tuple[str, ...]]], among: list[Clause]
+) -> list[tuple["Facet", Measure]]:
+    """Number facets that can be compared; those that the items meant have a value of go first.
+
+    A shop has two facets that "bigger" may be about: of packs it is the volume, of tents the
+    number of people.
+    """
+    ids = {i for _, _, several in places for i in several} | set(r.state.slate.item_ids)
+    found = []
+    for name, measure in r.lexicon.measures.items():
+        facet = r.lexicon.facets[name]
+        if (
+            not facet.filterable
+            or name not in r.lexicon.ranges
+            or not (measure.more + measure.much)
+        ):
+            continue
+        known = sum(_number_of(r, i, name) is not None for i in ids)
+        if not ids and among:
+            rows = pl.Series(compile(r.catalog, among))
+            known = int(r.catalog.df[name].filter(rows).is_not_null().sum())
+        found.append((-known, facet, measure))
+    found.sort(key=lambda x: x[0])
+    return [(facet, measure) for _, facet, measure in found]
+
+
+def _among(r: "Reading", found: list[Found]) -> list[Clause]:
+    """The categories spoken of, in this turn or before: what "light" and "cheap" are held against."""
+    for f in found:
+        for e in f.entries:
+            if isinstance(e, Value) and r.lexicon.facets[e.facet].role == "category":
+                return [Clause(field=e.facet, op="any", values=e.values)]
+    held = r.state.beliefs.clauses
+    return [c for c in held if c.op == "any" and r.lexicon.facets[c.field].role == "category"]
+
+
+def _quartiles(r: "Reading", facet: "Facet", among: list[Clause]) -> tuple[float, float]:
+    """The first and third quartile of a facet among items of the category spoken of."""
+    low, high = r.lexicon.ranges[facet.name][1:3]
+    if not among or facet.role == "date":
+        return low, high
+    column = r.catalog.df[facet.name].filter(pl.Series(compile(r.catalog, among))).drop_nulls()
+    if len(column) < FEW:
+        return low, high
+    return float(column.quantile(0.25) or low), float(column.quantile(0.75) or high)
 
 
 def _taken(out: Relative, start: int, end: int) -> bool:
@@ -194,6 +244,7 @@ def _compared_with(
 
 def _versus(
     r: "Reading",
+    among: list[Clause],
     facet: "Facet",
     side: Literal[-1, 1],
     end: int,
@@ -204,7 +255,7 @@ def _versus(
     scopes: Scopes,
 ) -> Clause | None:
     """ "newer than the second": strictly beyond that item's value; bare "newer": beyond the slate's median."""
-    than = _THAN.match(low[end:])
+    than = r.lexicon.speech.pattern(_THAN).match(low[end:])
     ids: tuple[str, ...] = ()
     if than:
         stop = end + than.end()
@@ -218,14 +269,15 @@ def _versus(
     if not ids:
         similar = [m for m in r.state.beliefs.mentions if m.relative]
         shown = bool(r.state.slate.item_ids)
-        named = [i for s, _, i in places if shown or scopes.operator(s) == "similar"]
+        alike = ("similar",) if len(places) > 1 else ("similar", "like")
+        named = [i for s, _, i in places if shown or scopes.operator(s) in alike]
         focus = focus_item(r.state) if than else None
         ids = named[0] if named else ((focus,) if focus else r.state.slate.item_ids)
         if not ids and similar:
             ids = (similar[-1].item_id,)
     known = [v for v in (_number_of(r, i, facet.name) for i in ids) if v is not None]
     if not known:
-        low_q, high_q = r.lexicon.ranges[facet.name][1:3]
+        low_q, high_q = _quartiles(r, facet, among)
         if facet.role == "date":
             return _recent_or_old(r, facet, side, said)
         value = high_q if side > 0 else low_q
@@ -235,11 +287,19 @@ def _versus(
         value = known[-1] if side > 0 else known[0]
     else:
         value = known[len(known) // 2] if side > 0 else known[(len(known) - 1) // 2]
-    return _clause(r, facet, side, value + side, said)
+    return _clause(r, facet, side, _beyond(r, facet, value, side), said)
+
+
+def _beyond(r: "Reading", facet: "Facet", value: float, side: int) -> float:
+    """The next value past this one: 2016 -> 2017 or 2015; of 4.3 stars 4.31 or 4.29."""
+    whole = r.catalog.df[facet.name].dtype.is_integer() or facet.role == "date"
+    small = r.lexicon.measures[facet.name].kind == "stars" or value < 10
+    return round(value + side * (0.01 if small and not whole else 1), 2)
 
 
 def _plain(
     r: "Reading",
+    among: list[Clause],
     facet: "Facet",
     kind: str,
     side: Literal[-1, 1],
@@ -266,10 +326,11 @@ def _plain(
             return _recent_or_old(r, facet, side, m.group(), half=True)
     if kind == "date":
         return _recent_or_old(r, facet, side, m.group())
-    low_q, high_q = r.lexicon.ranges[facet.name][1:3]
+    low_q, high_q = _quartiles(r, facet, among)
     flipped = too or operator in ("not", "dislike")
     value = (high_q if side < 0 else low_q) if flipped else (high_q if side > 0 else low_q)
-    return _clause(r, facet, side, round(value), m.group())
+    fine = r.lexicon.measures[facet.name].kind == "stars"
+    return _clause(r, facet, side, value if fine else round(value), m.group())
 
 
 def _recent_or_old(

@@ -16,7 +16,7 @@ _WORDS: Final = """
     amazing an and another any anybody anyone anything anyway are around as at available
     awesome based be because been before being best better bit bored both bring btw but by bye
     called couple came released can can't cant cheers choose choosing classic come cool could could've couldnt
-    dealing deals decade definitely did didnt different directed director do does doesnt doing
+    dealing deals decade definitely did didnt different do does doesnt doing
     don't done dont each easy either else else'n enjoy enjoyed enjoys enough evening ever
     every everyone everything fairly family-friendly famous fan fancy favorite favorites
     favourite favourites featuring feel feeling few find fine first for from gave gem gems
@@ -35,8 +35,7 @@ _WORDS: Final = """
     still stuff style such suggest suggestion suggestions suppose sure take tell terms than
     thank thanks that that's thats the their them then there there's theres these they thing
     things think this those though title to today tonight too top try type types uh um under
-    up us use usual usually vein version very wanna want wants was wasnt watch watched
-    watching way we weather week weekend welcome well were what what's whatever when where
+    up us use usual usually vein version very wanna want wants was wasnt way we weather week weekend welcome well were what what's whatever when where
     which while who whole why will wish with without wont would wouldnt yeah year years yep
     yes yet you you're your yourself
     """.split()

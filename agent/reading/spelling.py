@@ -18,8 +18,8 @@ from tools.names import UNSEEN_RANK, fold, rank
 MAX_SLIPS: Final = 8  # words mended in a turn
 _TRADE: Final = tuple(
     "something anything nothing everything before after newer older longer shorter recent "
-    "recently between without directed director starring actor actress similar recommend "
-    "recommendation suggest suggestion another watched watching already favourite favorite "
+    "recently between without similar recommend "
+    "recommendation suggest suggestion another already favourite favorite "
     "really please minutes hours thirties forties fifties sixties seventies eighties nineties "
     "tonight language country english different instead except under looking thanks".split()
 )
@@ -47,7 +47,7 @@ def respell(text: str, lexicon: Lexicon, linker: TitleLinker) -> str:
         if mended >= MAX_SLIPS or _everyday(word) or linker.knows(word) or word in lexicon.words:
             return m.group()
         near = process.extractOne(
-            word, (*_TRADE, *lexicon.words), scorer=fuzz.ratio, score_cutoff=75
+            word, (*_TRADE, *lexicon.spoken, *lexicon.words), scorer=fuzz.ratio, score_cutoff=75
         )
         slips = 1 if len(word) < 7 else 2
         if near is None or near[0][0] != word[0]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import Final
 
 from agent.reading import intents
 from agent.reading.cues import Scopes
@@ -19,15 +20,17 @@ from agent.state import About, Mention, Question, StateUpdate
 from catalog.filters import Clause
 from tools.names import tokens
 
+_ONE_MEANT: Final = r"\b(?:it|its|that one|this one|the @NOUN)\b"
+
 
 def read(r: Reading) -> StateUpdate:
     """The state update of one turn by rules alone."""
     p = find_pieces(r)
     asked, asked_in = _question(r, p)
-    it = read_it(p.masked, r.state)
+    it = read_it(p.masked, r.state, r.lexicon.speech)
     every = read_all(p.masked, r.state)
     counted = [(n.start, n.end) for n in p.numbers]
-    relative = read_relative(r, p.masked, p.scopes, p.links, p.refs, it, counted)
+    relative = read_relative(r, p.masked, p.scopes, p.links, p.refs, it, counted, p.found)
     mentions = read_mentions(r, p, it, every, asked, asked_in)
     anchor = next((m.item_id for m in mentions if m.relative), None) or relative.anchor
     live = [f for f in p.found if not within(f.start, asked_in)]
@@ -47,7 +50,7 @@ def read(r: Reading) -> StateUpdate:
     said.hard += [(x.start, x.end) for x in p.links] + [(x.start, x.end) for x in p.refs]
     said.hard += [(x.start, x.end) for x in (it, every) if x]
     unknown = _unknown(r, p, said)
-    count = intents.read_count(p.masked, r.lexicon.nouns) if not p.refs else None
+    count = intents.read_count(p.masked, r.lexicon.speech) if not p.refs else None
     about = _about(r, p, said, bool(mentions), unknown)
     mentions = _taken_back(r, p, mentions, said)
     question = _as_question(r, asked, mentions, p, it, every)
@@ -123,7 +126,13 @@ def _question(r: Reading, p: Pieces) -> tuple[Asked | None, tuple[int, int] | No
             if not _points_at_item(p, r, start, end):
                 continue
             words = read_about(
-                sentence, tokens(sentence), _used(p, start), [], Scopes(""), r.lexicon.nouns, True
+                sentence,
+                tokens(sentence),
+                _used(p, start),
+                [],
+                Scopes("", r.lexicon.speech),
+                r.lexicon.nouns | r.lexicon.fillers,
+                True,
             )
             premise = next((f.name for f in r.lexicon.by_role("premise")), None)
             asked = asked._replace(field=" ".join(words.split()[:3]) or premise)
@@ -142,7 +151,7 @@ def _points_at_item(p: Pieces, r: Reading, start: int, end: int) -> bool:
     if any(start <= s + start < end for s, _ in _used(p, start)):
         return any(x.kind == "item" for x in p.links) or bool(p.refs)
     return bool(r.state.slate.item_ids) and bool(
-        re.search(r"\b(?:it|its|that one|this one|the (?:film|movie))\b", p.masked[start:end])
+        r.lexicon.speech.pattern(_ONE_MEANT).search(p.masked[start:end])
     )
 
 
@@ -221,7 +230,12 @@ def _unknown(r: Reading, p: Pieces, said: Said) -> list[str]:
         if words <= values or any(name.lower() in u for u in used):
             continue
         place = r.text.find(name)
-        if p.scopes.operator(place) == "want" and not re.match(r'"', r.text[place - 1 :]):
+        by = re.search(r"\bby\s+$", r.low[: max(0, place)])
+        if (
+            p.scopes.operator(place) == "want"
+            and not by
+            and not re.match(r'"', r.text[place - 1 :])
+        ):
             continue
         out.append(name)
     return out
@@ -243,7 +257,7 @@ def _about(r: Reading, p: Pieces, said: Said, named: bool, unknown: list[str]) -
         hard,
         said.soft,
         p.scopes,
-        r.lexicon.nouns | r.lexicon.labels,
+        r.lexicon.nouns | r.lexicon.labels | r.lexicon.fillers,
         eager and not long_chat,
         subjects,
     )

@@ -37,6 +37,10 @@ _FAILS: Final = re.compile(
 _TOLD: Final = re.compile(
     r"\b(?:it|that|this|which|he|she|they)(?:'s| is| was| were| are| has| had)\s+(?:\w+\s+){0,3}$"
 )
+#: "one that is waterproof" asks; "that was scary" tells.
+_THAT_IS: Final = (
+    r"\b(?:ones?|something|anything|@NOUN)\s+(?:that|which)(?:'s| is| are)\s+(?:\w+\s+){0,2}$"
+)
 _FOREIGN: Final = re.compile(
     r"\b(?:foreign(?:[- ]language)?|international|world cinema|subtitled|subtitles?)\b"
 )
@@ -136,7 +140,11 @@ def read_values(
             or _FAILS.match(low[one.end :])
         ):
             _ban(said, banned, hit, entry, role, lexicon, turn)
-        elif role in SOFT_ROLES and not _INSIST.search(low[: one.start]):
+        elif (
+            role in SOFT_ROLES
+            and entry.facet not in lexicon.complete
+            and not _INSIST.search(low[: one.start])
+        ):
             said.soft.append((one.start, one.end))
             said.wishes += _mood_wish(one, entry, lexicon, turn)
         else:
@@ -153,6 +161,9 @@ def read_values(
     for facet, hits in wanted.items():
         people = lexicon.facets[facet].kind == "people"
         tastes = any(scopes.operator(h.start) in ("like", "similar") for h in hits)
+        if facet in lexicon.complete:
+            said.add.append(_attributes(facet, hits, low, turn))
+            continue
         said.add.append(_wanted(facet, hits, low, turn, together=people and not tastes))
     _foreign(said, low, scopes, lexicon, turn)
     return said
@@ -180,7 +191,7 @@ def _only_told(low: str, one: Found, operator: Operator, value: bool, lexicon: L
     """Told of something seen ("the action was believable", "it was a horror film"), not asked for."""
     before, after = low[: one.start], low[one.end :]
     if operator in ("none", "seen") and _TOLD.search(before):
-        return True
+        return not lexicon.speech.pattern(_THAT_IS).search(before)
     if not value or operator != "none" or len(low) < 60:
         return False
     noun = re.match(
@@ -229,6 +240,14 @@ def _wanted(facet: str, hits: list[_Hit], low: str, turn: int, *, together: bool
         g in ("", "with", "with some", "with a bit of", "with a") for g in gaps
     )
     return _clause(facet, "all" if both or together else "any", values, hits, turn)
+
+
+def _attributes(facet: str, hits: list[_Hit], low: str, turn: int) -> Clause:
+    """ "waterproof, windproof": an item is to have all of them, unless "or" stands between."""
+    values = tuple(dict.fromkeys(v for h in hits for v in h.values))
+    gaps = [low[a.end : b.start] for a, b in pairwise(hits)]
+    either = any(re.search(r"\bor\b|/", gap) for gap in gaps)
+    return _clause(facet, "any" if either else "all", values, hits, turn)
 
 
 def _ban(

@@ -1,90 +1,16 @@
-"""The graph with its memory on the lamp shop: undo, resuming, isolation, nothing lost.
+"""The graph with its memory on the lamp shop: undo, resuming, isolation, nothing lost."""
 
-The slate comes from a small real class at the seam (most popular allowed first) and the
-words from scripted or tiny models: what is tested here is the manager, not the models.
-"""
-
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-from agent.agent import Agent
 from agent.errors import LLMError, MemoryError_
-from agent.graph import Parts
-from agent.llm import Completion, Request, TransformersLLM
-from agent.recommending import Chosen, Recommender
-from agent.respond import Writer
-from agent.state import Beliefs, DialogueState, StateUpdate, Turn
-from agent.understand import understand
-from agent.verify import Verifier
-from catalog.filters import compile
-from tests.agent.lamps import lamps
+from agent.llm import TransformersLLM
+from agent.state import DialogueState
+from tests.agent.shop import CATALOG, Broken, agent, say
 from tests.tiny_lm import tiny_folder
-from tools.find_title import TitleLinker
 from tools.small_model import load_small
-
-CATALOG = lamps()
-LINKER = TitleLinker(CATALOG)
-
-
-class ByPopularity(Recommender):
-    """Retrieval in its plainest form, under the same hard constraints."""
-
-    def __init__(self) -> None:
-        self.catalog = CATALOG
-
-    def recommend(
-        self, turns: Sequence[Turn], beliefs: Beliefs, n: int, exclude: frozenset[str]
-    ) -> Chosen:
-        allowed = compile(CATALOG, beliefs.clauses)
-        allowed[[CATALOG.row(i) for i in exclude if CATALOG.has(i)]] = False
-        order = [r for r in np.argsort(-CATALOG.popularity, kind="stable") if allowed[r]]
-        ids = tuple(CATALOG.ids[r] for r in order)
-        return Chosen(ids[:n], ids, len(ids), 0, "retrieval")
-
-    def about_scores(self, beliefs: Beliefs) -> dict[str, Any]:
-        return {}
-
-
-class Junk:
-    """A model that only ever says what must not be shown."""
-
-    def generate(self, requests: Sequence[Request], on_text: Any = None) -> list[Completion]:
-        done = [Completion("The best Oscar winner of 1999!", 7, 3, 0.0, True) for _ in requests]
-        for k, completion in enumerate(done):
-            if on_text:
-                on_text(k, completion)
-        return done
-
-
-class Broken(Junk):
-    def generate(self, requests: Sequence[Request], on_text: Any = None) -> list[Completion]:
-        raise LLMError("http://127.0.0.1:9 did not answer within 30 s: start the server.")
-
-
-def read(text: str, state: DialogueState) -> StateUpdate:
-    return understand(text, state, CATALOG, LINKER, arm="rules")
-
-
-def agent(database: Path, llm: Any | None = None) -> Agent:
-    parts = Parts(
-        catalog=CATALOG,
-        read=read,
-        recommender=ByPopularity(),
-        writer=Writer(llm or Junk(), Verifier(CATALOG)),
-        slate_items=3,
-    )
-    return Agent(parts, database)
-
-
-def say(a: Agent, thread: str, text: str) -> Turn:
-    done = [e for e in a.turn(thread, text) if e.kind == "done"]
-    assert len(done) == 1 and done[0].turn is not None
-    return done[0].turn
 
 
 def test_a_refused_draft_never_reaches_the_person(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
-"""Forty conversations of our own against the bundled films: facts are held, not wording.
+"""Conversations of our own, forty over films, twenty over books, twenty over an outdoor shop:
+facts are held, not wording.
 
 The checks share no code with the agent: they read the catalogue's columns directly.
 """
 
 import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +18,43 @@ from agent.agent import Agent
 from agent.settings import Settings
 from agent.state import Turn
 
-SCRIPT = Path(__file__).parent.parent / "golden" / "films.yaml"
-CONVERSATIONS = yaml.safe_load(SCRIPT.read_text("utf-8"))
+GOLDEN = Path(__file__).parent.parent / "golden"
+DATA = Path(__file__).parents[2] / "catalog" / "data"
+FOLDERS = {"films": "movies", "books": "books", "outdoor": "outdoor"}
+CONVERSATIONS = {
+    name: yaml.safe_load((GOLDEN / f"{name}.yaml").read_text("utf-8")) for name in FOLDERS
+}
 #: Played by the fast suite; the rest by `make test-slow`.
-FAST = ("arrival-not-slow", "blocked", "seen-and-rejected", "retract-year")
+FAST = (
+    ("films", "arrival-not-slow"),
+    ("films", "blocked"),
+    ("films", "seen-and-rejected"),
+    ("films", "retract-year"),
+    ("books", "old-mystery"),
+    ("books", "blocked"),
+    ("outdoor", "jacket-not-red"),
+    ("outdoor", "questions"),
+)
+SLOW = [
+    (domain, c["name"])
+    for domain, script in CONVERSATIONS.items()
+    for c in script
+    if (domain, c["name"]) not in FAST
+]
 NUMERIC = {">=": operator.ge, "<=": operator.le, "=": operator.eq}
 INTENTIONAL = re.compile(r"^(\w+) (>=|<=|=|has|not) (.+)$")
 
 
 @pytest.fixture(scope="module")
-def agent(tmp_path_factory: pytest.TempPathFactory) -> Agent:
-    return Agent.open(Settings.load(home=tmp_path_factory.mktemp("golden")))
+def agents(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Agent]:
+    """One agent a catalogue, opened when it is first needed."""
+
+    @cache
+    def opened(domain: str) -> Agent:
+        home = tmp_path_factory.mktemp(f"golden-{domain}")
+        return Agent.open(Settings.load(home=home, catalog=DATA / FOLDERS[domain]))
+
+    return opened
 
 
 def holds(values: dict[str, Any], rule: str) -> bool:
@@ -71,6 +99,8 @@ def play(conversation: dict[str, Any], agent: Agent) -> None:
             row = agent.catalog.df.row(agent.catalog.row(item_id), named=True)
             for rule in expected.get("every", []):
                 assert holds(row, rule), f"{row['title']} breaks {rule!r}: {where}"
+        for words in expected.get("has", []):
+            assert words in turn.text, where
         for unit in turn.units:
             check_unit(unit.text, [s.evidence.text for s in unit.spans], titles, where)
 
@@ -85,14 +115,16 @@ def check_unit(text: str, proven: list[str], titles: set[str], where: str) -> No
         assert name.strip() not in titles, f"an unproven title {name!r}: {where}"
 
 
-@pytest.mark.parametrize("name", FAST)
-def test_golden_conversation(name: str, agent: Agent) -> None:
-    play(next(c for c in CONVERSATIONS if c["name"] == name), agent)
+def script(domain: str, name: str) -> dict[str, Any]:
+    return next(c for c in CONVERSATIONS[domain] if c["name"] == name)
+
+
+@pytest.mark.parametrize(("domain", "name"), FAST)
+def test_golden_conversation(domain: str, name: str, agents: Callable[[str], Agent]) -> None:
+    play(script(domain, name), agents(domain))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "conversation", [c for c in CONVERSATIONS if c["name"] not in FAST], ids=lambda c: c["name"]
-)
-def test_every_golden_conversation(conversation: dict[str, Any], agent: Agent) -> None:
-    play(conversation, agent)
+@pytest.mark.parametrize(("domain", "name"), SLOW)
+def test_every_golden_conversation(domain: str, name: str, agents: Callable[[str], Agent]) -> None:
+    play(script(domain, name), agents(domain))

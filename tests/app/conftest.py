@@ -6,11 +6,14 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.app.shop import Shop
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 START_LIMIT_S = 240  # only a limit for a server that never starts; nothing is measured here
@@ -81,6 +84,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         running.kill()
 
 
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """The page over the lamp shop, where a turn can be made to stand still or to fail."""
+    running = Shop(tmp_path_factory.mktemp("shop") / "c.sqlite")
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -90,3 +104,60 @@ def chromium() -> Iterator[Browser]:
         expect.set_options(timeout=20_000)  # patience on a busy machine, nothing is measured
         yield browser
         browser.close()
+
+
+REPLY_LIMIT_MS = 60_000  # only a limit for a reply that never comes
+Visit = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(chromium: Browser) -> Iterator[Visit]:
+    """Open the page in a browser profile of its own: ``visit(url, width=380, dark=True)``.
+
+    In the end: every request went to the page's own origin, and nothing was reported as an
+    error, save what a test that kills the server allows with ``calm=True``.
+    """
+    opened = []
+
+    def open_page(
+        url: str, *, width: int = 1280, height: int = 900, dark: bool = False, calm: bool = False
+    ) -> Page:
+        context = chromium.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            has_touch=width < 500,
+            reduced_motion="reduce",
+        )
+        tab = context.new_page()
+        tab.set_default_timeout(REPLY_LIMIT_MS)
+        asked: set[str] = set()
+        reported: list[str] = []
+        tab.on("request", lambda request: asked.add(urlsplit(request.url).netloc))
+        tab.on("console", lambda m: reported.append(m.text) if m.type == "error" else None)
+        tab.on("pageerror", lambda error: reported.append(str(error)))
+        opened.append((context, url, asked, reported, calm))
+        tab.goto(url)
+        tab.wait_for_selector("html[data-ready]")
+        return tab
+
+    yield open_page
+    for context, url, asked, reported, calm in opened:
+        context.close()
+        assert asked - {""} <= {urlsplit(url).netloc}  # "" is data: and blob:
+        assert calm or reported == []
+
+
+def say(page: Page, text: str) -> None:
+    """Send a message and wait until its reply is complete."""
+    page.locator("#say textarea").fill(text)
+    page.locator("#say textarea").press("Enter")
+    complete(page, text)
+
+
+def complete(page: Page, said: str = "") -> None:
+    """Wait until the newest exchange (about ``said``) is whole."""
+    newest = page.locator(".exchange").last
+    if said:
+        expect(newest).to_contain_text(said)
+    expect(newest.locator(".after")).to_be_visible(timeout=REPLY_LIMIT_MS)
+    expect(page.locator("#talk")).to_have_attribute("aria-busy", "false")

@@ -43,9 +43,28 @@ def test_equal_items_get_different_ids(books: np.ndarray, vectors: np.ndarray) -
     assert len(np.unique(codes, axis=0)) == 10
 
 
-def test_a_full_prefix_is_a_clear_error(books: np.ndarray, vectors: np.ndarray) -> None:
-    with pytest.raises(SemanticIdError, match=r"17 items share the prefix .*16 is the limit"):
-        semantic_ids.assign(np.repeat(vectors[:1], 17, axis=0), books)
+def test_a_full_prefix_gets_a_further_code(books: np.ndarray, vectors: np.ndarray) -> None:
+    """20 equal items and 16 codes: the other items' further code is 0, all IDs differ."""
+    crowd = np.concatenate([vectors, np.repeat(vectors[:1], 20, axis=0)])
+    done = semantic_ids.assign(crowd, books)
+    assert done.codes.shape == (320, 4) and done.overflowed >= 20
+    assert len(np.unique(done.codes, axis=0)) == 320
+    home = (done.codes[:, :2] == done.codes[0, :2]).all(axis=1)
+    assert home.sum() == done.overflowed and not done.codes[~home, 3].any()
+    assert (done.codes[:, :2] == semantic_ids.quantise(crowd, books)[:, :2]).all()
+    more = semantic_ids.insert(np.repeat(vectors[:1], 5, axis=0), done.codes, books)
+    assert len(np.unique(np.concatenate([done.codes, more]), axis=0)) == 325
+    assert (more[:, :2] == done.codes[0, :2]).all()
+
+
+def test_more_twins_than_a_further_code_can_hold() -> None:
+    """1,000 equal items under 3 levels of 2 codes: at most 256 a code, then a clear error."""
+    books = semantic_ids.fit(unit(8, dim=16), codes=2)
+    twin = unit(1, dim=16)
+    done = semantic_ids.assign(np.repeat(twin, 500, axis=0), books)
+    assert len(np.unique(done.codes, axis=0)) == 500
+    with pytest.raises(SemanticIdError, match=r"600 items share the prefix .* 512 is the limit"):
+        semantic_ids.assign(np.repeat(twin, 600, axis=0), books)
 
 
 def test_inserting_keeps_old_ids_and_takes_free_ones(
@@ -59,12 +78,40 @@ def test_inserting_keeps_old_ids_and_takes_free_ones(
     assert (twin[0, :2] == old[0, :2]).all() and twin[0, 2] != old[0, 2]
 
 
-def test_inserting_into_a_full_prefix_is_a_clear_error(
+def test_inserting_into_a_full_prefix_takes_the_next_nearest(
     vectors: np.ndarray, books: np.ndarray
 ) -> None:
     full = semantic_ids.assign(np.repeat(vectors[:1], 16, axis=0), books).codes
-    with pytest.raises(SemanticIdError, match="refit"):
+    new = semantic_ids.insert(np.repeat(vectors[:1], 3, axis=0), full, books)
+    assert (new[:, 0] == full[0, 0]).all() and (new[:, 1] != full[0, 1]).all()
+    assert len(np.unique(np.concatenate([full, new]), axis=0)) == 19
+
+
+def test_inserting_where_nothing_is_free_is_a_clear_error(
+    vectors: np.ndarray, books: np.ndarray
+) -> None:
+    first = int(semantic_ids.quantise(vectors[:1], books)[0, 0])
+    pairs = np.stack(np.meshgrid(np.arange(16), np.arange(16)), axis=-1).reshape(-1, 2)
+    full = np.column_stack([np.full(256, first), pairs]).astype(np.uint8)
+    with pytest.raises(SemanticIdError, match=r"256 items share its first code.*fresh-ids"):
         semantic_ids.insert(vectors[:1], full, books)
+
+
+def test_chunks_and_half_precision_change_nothing(
+    vectors: np.ndarray, books: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = vectors.astype(np.float16)
+    whole = semantic_ids.assign(half, books)
+    monkeypatch.setattr(semantic_ids, "CHUNK", 7)
+    np.testing.assert_array_equal(semantic_ids.assign(half, books).codes, whole.codes)
+    assert len(np.unique(whole.codes, axis=0)) == len(vectors)
+
+
+def test_codebooks_are_fitted_on_a_sample_of_many_items(vectors: np.ndarray) -> None:
+    books = semantic_ids.fit(vectors, codes=16, seed=3, sample=100)
+    assert books.shape == (3, 16, 16)
+    done = semantic_ids.assign(vectors, books)
+    assert len(np.unique(done.codes, axis=0)) == len(vectors)
 
 
 def test_slack_balances_the_clusters(vectors: np.ndarray) -> None:
