@@ -24,11 +24,10 @@ from agent.memory import back, before_message, begin, load, open_saver, thread_c
 from agent.renewal import InUse, Renew
 from agent.running import Running, Threads
 from agent.settings import Settings
-from agent.state import Action, Beliefs, DialogueState, Frozen, Kind, Plan, Turn, Unit
+from agent.state import Action, Beliefs, DialogueState, Frozen, Plan, Turn, Unit
 from catalog.items import Catalog
 
 MAX_USER_CHARS = 10_000
-Removable = Kind
 
 
 class Event(Frozen):
@@ -258,19 +257,6 @@ class Agent:
         is logged, once, and the old one stays.
         """
         return self._in_use.reload()
-
-    def forget(self, thread: str, kind: Removable, index: int) -> DialogueState:
-        """Remove one belief (the ``index``-th of ``kind``). Unknown positions change nothing."""
-        with self._threads.hold(thread):
-            beliefs = load(self.graph, thread).beliefs
-            held = getattr(beliefs, kind)
-            if 0 <= index < len(held):
-                rest = (*held[:index], *held[index + 1 :])
-                edited: Beliefs = beliefs.model_copy(update={kind: rest})
-                self.graph.update_state(
-                    thread_config(thread), {"beliefs": edited}, as_node="respond"
-                )
-            return load(self.graph, thread)
 
     @staticmethod
     def new_thread() -> str:

@@ -1,6 +1,5 @@
 """Put the parts together from settings. Every choice of engine is made here, none in a node."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from catalog.rules import Rules
 from catalog.store import VectorStore
 from tools.candidates import Candidates
 from tools.find_title import TitleLinker
-from tools.slate_decoder import InProcessSlates
+from tools.slate_decoder import BatchingSlates, InProcessSlates
 from tools.small_model import LoadedModel, load_small
 
 Read = Callable[[str, DialogueState], StateUpdate]
@@ -70,14 +69,13 @@ class Assembly:
         recommender = Recommender(
             catalog,
             candidates=Candidates.open(catalog, self.embedder, settings.model / "ranker.npz"),
-            engine=InProcessSlates(loaded, catalog.mask),
+            engine=BatchingSlates(InProcessSlates(loaded, catalog.mask)),
             loaded=loaded,
             store=VectorStore.open(catalog, settings.home),
             embedder=self.embedder,
             alpha=settings.alpha,
             beam=settings.beam,
             rules=rules,
-            at_once=max(1, (os.cpu_count() or 1) // settings.threads),
         )
         self._rules = rules_file
         style = "small" if settings.endpoint_url is None else "large"

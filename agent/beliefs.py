@@ -46,6 +46,7 @@ def apply(beliefs: Beliefs, update: StateUpdate) -> Beliefs:
             "mentions": _add_mentions(beliefs.mentions, update.mentions),
             "wishes": _add_wishes(beliefs.wishes, update.wishes),
             "about": _add_about(() if fresh else beliefs.about, update.about),
+            "avoid": _add_about(beliefs.avoid, update.avoid),
             "indifferent": tuple(dict.fromkeys(beliefs.indifferent + update.indifferent)),
         }
     )
@@ -148,6 +149,7 @@ def _retract(beliefs: Beliefs, names: frozenset[str]) -> Beliefs:
             "mentions": tuple(m for m in beliefs.mentions if m.item_id not in names),
             "wishes": tuple(w for w in beliefs.wishes if w.scale not in names),
             "about": () if "about" in names else beliefs.about,
+            "avoid": () if "about" in names else beliefs.avoid,
         }
     )
 

@@ -155,17 +155,18 @@ def _stem(word: str) -> str:
     return word
 
 
-def _stems(text: str) -> frozenset[str]:
+def stems(text: str) -> frozenset[str]:
+    """The telling words of a text without their endings, so that "robots" meets "robot"."""
     return frozenset(_stem(w) for w in content_words(text))
 
 
 def matching_values(facet: Facet, item: Item, text: str) -> tuple[str, ...]:
     """Values of a categories facet of ``item`` that share a content word with ``text``."""
-    wanted = _stems(text)
+    wanted = stems(text)
     values = item.values.get(facet.name) or ()
     if isinstance(values, str):
         values = (values,)
-    return tuple(v for v in values if wanted & _stems(str(v)))
+    return tuple(v for v in values if wanted & stems(str(v)))
 
 
 def _about_ties(
@@ -185,8 +186,8 @@ def _about_ties(
         }
         scores = about.get(wish.text)
         score = float(scores[row]) if scores is not None else 0.0
-        asked = _stems(wish.text)
-        met = frozenset[str]().union(*(_stems(str(v)) for hit in hits.values() for v in hit))
+        asked = stems(wish.text)
+        met = frozenset[str]().union(*(stems(str(v)) for hit in hits.values() for v in hit))
         whole = bool(asked) and asked <= met
         # One word of several ("hopeful" of "hopeful about grief") is not yet a fit.
         fits = whole or score >= ABOUT or (bool(hits) and score >= ABOUT / 2)
@@ -201,7 +202,7 @@ def _about_ties(
             words = listed(label(facet, v) for v in hit[:2])
             evidence = field_evidence(item, facet, words, f"<i1.{facet.role}>")
             # "For dinosaurs, this one offers dinosaurs" says nothing: name the tag alone.
-            same = facet.role == "tag" and _stems(words) == _stems(wish.text)
+            same = facet.role == "tag" and stems(words) == stems(wish.text)
             result.append(Tie("tag", (evidence,)) if same else Tie("about", (said, evidence)))
     return result
 

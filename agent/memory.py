@@ -13,6 +13,7 @@ one is finished by ``resume``; there is no moment at which a message is nowhere.
 
 import inspect
 import sqlite3
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,22 @@ from agent.errors import MemoryError_
 from agent.state import DialogueState
 from catalog import filters
 
+PACKED = "+zlib"
 Graph = CompiledStateGraph[Any, Any, Any, Any]
+
+
+class Packed(JsonPlusSerializer):
+    """Checkpoints repeat the whole conversation, so they are stored compressed: a tenth or so."""
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        kind, data = super().dumps_typed(obj)
+        return f"{kind}{PACKED}", zlib.compress(data, 1)
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        kind, blob = data
+        if kind.endswith(PACKED):
+            kind, blob = kind.removesuffix(PACKED), zlib.decompress(blob)
+        return super().loads_typed((kind, blob))
 
 
 def serializer() -> JsonPlusSerializer:
@@ -40,7 +56,7 @@ def serializer() -> JsonPlusSerializer:
         for name, kind in inspect.getmembers(module, inspect.isclass)
         if issubclass(kind, BaseModel) and kind.__module__ == module.__name__
     ]
-    return JsonPlusSerializer(allowed_msgpack_modules=ours)
+    return Packed(allowed_msgpack_modules=ours)
 
 
 def open_saver(path: Path) -> SqliteSaver:

@@ -57,7 +57,7 @@ def decide(state: DialogueState, update: StateUpdate, catalog: Catalog) -> Plan:
 
 
 def _says_something(update: StateUpdate) -> bool:
-    return bool(update.add or update.wishes or update.about or update.mentions)
+    return bool(update.add or update.wishes or update.about or update.avoid or update.mentions)
 
 
 def _recommend(

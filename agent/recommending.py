@@ -5,7 +5,6 @@ their clauses to the bitmap, and hands both to ``tools.recommend``.
 """
 
 import re
-import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -13,6 +12,7 @@ from zlib import crc32
 
 import numpy as np
 
+from agent.avoiding import avoidance
 from agent.state import Beliefs, Call, MoreLike, Turn
 from catalog.embed import Embedder
 from catalog.filters import compile
@@ -42,8 +42,7 @@ class Chosen(NamedTuple):
 
 
 class Recommender:
-    """Chooses items for one catalogue. Safe to share between threads; ``at_once`` work, the
-    others wait their turn."""
+    """Chooses items for one catalogue. Safe to share between threads."""
 
     rules: CompiledRules | None = None  # the owner's; none in a plain shop
 
@@ -59,11 +58,8 @@ class Recommender:
         alpha: float = 1.0,
         beam: int = 6,
         rules: CompiledRules | None = None,
-        at_once: int = 1,
     ) -> None:
         self.catalog = catalog
-        # More slates at once than there are cores for only get in each other's way.
-        self._turn = threading.BoundedSemaphore(at_once)
         self.rules = rules
         self.candidates = candidates
         self.engine = engine
@@ -97,23 +93,26 @@ class Recommender:
             allowed &= np.isin(np.arange(len(self.catalog)), listed)
         if not allowed.any():
             return Chosen((), (), (), 0, (), "retrieval")
+        boost = self.rules.boost if self.rules else None
+        if beliefs.avoid:
+            spared = avoidance(self.catalog, beliefs.avoid, allowed, self._embed)
+            allowed, boost = spared.allowed, spared.factors * (1.0 if boost is None else boost)
         query = self.query(turns, beliefs)
-        with self._turn:
-            result = recommend(
-                query,
-                allowed,
-                n,
-                catalog=self.catalog,
-                candidates=self.candidates,
-                engine=self.engine,
-                loaded=self.loaded,
-                store=self.store,
-                alpha=self.alpha,
-                beam=self.beam,
-                listed=listed,
-                boost=self.rules.boost if self.rules else None,
-                adventure=beliefs.adventure,
-            )
+        result = recommend(
+            query,
+            allowed,
+            n,
+            catalog=self.catalog,
+            candidates=self.candidates,
+            engine=self.engine,
+            loaded=self.loaded,
+            store=self.store,
+            alpha=self.alpha,
+            beam=self.beam,
+            listed=listed,
+            boost=boost,
+            adventure=beliefs.adventure,
+        )
         rows = result.rows
         if self.rules is not None and not filling:
             rows = self.rules.place(rows, allowed, result.prior.weights, n)

@@ -167,6 +167,7 @@ class StateUpdate(Frozen):
     retract: tuple[str, ...] = ()  # facet or scale names, item ids, "about", or "all"
     wishes: tuple[Wish, ...] = ()
     about: tuple[About, ...] = ()
+    avoid: tuple[About, ...] = ()  # subjects that are not wanted: "nothing about boats"
     question: Question | None = None
     count: int | None = None  # how many items were asked for
     unknown: tuple[str, ...] = ()  # names that look like titles or people we do not have
@@ -183,6 +184,7 @@ class Beliefs(Frozen):
     mentions: tuple[Mention, ...] = ()
     wishes: tuple[Wish, ...] = ()
     about: tuple[About, ...] = ()
+    avoid: tuple[About, ...] = ()
     shown: tuple[str, ...] = ()  # item ids already recommended, in order
     asked: tuple[str, ...] = ()  # facets already asked about, in order
     indifferent: tuple[str, ...] = ()

@@ -10,33 +10,20 @@ differ; how long they are), its heading is looked up, and the two are weighed. T
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Callable, Sequence
-from pathlib import PurePath
 from typing import Final, NamedTuple
 
 import polars as pl
 
 from catalog import cells
+from catalog.columns import Facts, look
 from catalog.config import ONCE, Column, Config
+from catalog.details import detail, nouns_of
 from catalog.errors import BuildError
-from catalog.headers import THINGS, Heading, fold, heading, plural, singular
-from catalog.headers import words as names
+from catalog.headers import THINGS, Heading, heading, plural, singular
 
-SAMPLE: Final = 2_000  # cells a column that are looked at closely
 MOST: Final = 0.9  # of the cells must be numbers for a column of numbers
 SOME: Final = 0.6  # is enough where the heading says so
-SEPARATORS: Final = (";", "|", " / ", ",", "/", " · ", "\n", "+")
 FEW_WORDS: Final = 6  # a text of more words on average is prose
-IMAGE: Final = re.compile(r"\.(?:jpe?g|png|gif|webp|avif|svg)(?:\?.*)?$", re.IGNORECASE)
-LINK: Final = re.compile(r"^(?:https?://|www\.)\S+$", re.IGNORECASE)
-CODE: Final = re.compile(r"^(?=.*\d)[A-Za-z]{0,6}[-_./]?[A-Za-z0-9]*(?:[-_./][A-Za-z0-9]+)*$")
-DULL_NAMES: Final = frozenset(
-    "data items item catalog catalogue export file list table table1 sheet sheet1 dump download "
-    "input source stock inventory feed untitled output clean final full sample test new all "
-    "my our the v1 v2 v3 copy of en de utf8 csv".split()
-)
 
 
 class Guess(NamedTuple):
@@ -44,45 +31,6 @@ class Guess(NamedTuple):
 
     config: Config
     reasons: dict[str, str]
-
-
-class Facts(NamedTuple):
-    """What was seen in a column. Shares are of the filled cells of the sample."""
-
-    rows: int
-    filled: int  #: of all cells
-    distinct: int  #: of all cells
-    sample: list[str]
-    is_list: bool  #: a list already, in the source
-    numbers: float
-    ranges: float
-    whole: float  #: numbers without a fraction
-    unit: cells.Unit | None  #: the commonest in the cells
-    unit_said: str
-    low: float
-    high: float
-    years: float  #: shares of cells that are a year or a full date
-    dates: float
-    links: float
-    images: float
-    truths: float
-    codes: float
-    lists: float  #: JSON or Python lists
-    words: float  #: mean words a cell
-    sentences: float  #: share of cells that end like a sentence or have more than 12 words
-    names: float  #: share of cells that look like a person's name
-    separator: str  #: that splits the cells into repeating values; "" for none
-    parts: int  #: distinct values once split
-    decimal: str
-
-    @property
-    def coverage(self) -> float:
-        return self.filled / max(self.rows, 1)
-
-    @property
-    def unlike(self) -> float:
-        """1 when every value differs."""
-        return self.distinct / max(self.filled, 1)
 
 
 def guess_config(
@@ -126,108 +74,6 @@ def guess_config(
     ordered = {name: columns[name] for name in df.columns}
     update = {"noun": noun, "nouns": nouns, "columns": ordered}
     return Guess(given.model_copy(update=update), reasons)
-
-
-# ------------------------------------------------------------------------------- looking
-
-
-def look(series: pl.Series, usual: str = ".") -> Facts:
-    """Measure one column."""
-    is_list = series.dtype == pl.List(pl.String)
-    full = series.drop_nulls()
-    distinct = full.n_unique() if not is_list else full.list.join("\x1f").n_unique()
-    step = max(1, len(full) // SAMPLE)
-    some = full.gather_every(step)[:SAMPLE]
-    listed = some.list.join("\x1f").to_list() if is_list else some.to_list()
-    sample = [text for text in listed if not cells.nothing(text)]
-    figures = [f for f in map(cells.figure, sample) if f is not None] if not is_list else []
-    decimal = cells.decimal_mark((f.figures for f in figures), usual)
-    values = [
-        f.minutes if f.minutes is not None else cells.value(f.high or f.figures, decimal)
-        for f in figures
-    ]
-    units = Counter(f.unit for f in figures if f.unit)
-    said = units.most_common(1)[0][0] if units else ""
-    share = _shares(sample)
-    separator, parts = ("list", 0) if is_list else find_separator(sample, share(_long))
-    if is_list:
-        parts = full.explode().n_unique()
-    return Facts(
-        rows=len(series),
-        filled=len(full),
-        distinct=distinct,
-        sample=sample,
-        is_list=is_list,
-        numbers=len(figures) / max(len(sample), 1),
-        ranges=sum(bool(f.high) for f in figures) / max(len(sample), 1),
-        whole=sum(v.is_integer() for v in values) / max(len(values), 1),
-        unit=cells.unit_of(said) if said else None,
-        unit_said=said,
-        low=min(values, default=0.0),
-        high=max(values, default=0.0),
-        years=share(_is_year),
-        dates=share(_is_date),
-        links=share(lambda t: bool(LINK.match(t))),
-        images=share(lambda t: bool(IMAGE.search(t)) and " " not in t),
-        truths=share(lambda t: cells.truth(t) is not None),
-        codes=share(lambda t: bool(CODE.match(t))),
-        lists=share(lambda t: cells.as_list(t) is not None),
-        words=sum(len(t.split()) for t in sample) / max(len(sample), 1),
-        sentences=share(_long),
-        names=share(_is_name),
-        separator=separator,
-        parts=parts,
-        decimal=decimal,
-    )
-
-
-def _shares(sample: Sequence[str]) -> Callable[[Callable[[str], bool]], float]:
-    return lambda test: sum(map(test, sample)) / max(len(sample), 1)
-
-
-def _long(text: str) -> bool:
-    return len(text.split()) > 12 or (len(text.split()) > 4 and text[-1] in ".!?…")
-
-
-def _is_year(text: str) -> bool:
-    return bool(re.match(r"^(?:c\.|ca\.?|~)?\s*(?:1[4-9]|20)\d\d(?:\.0)?$", text))
-
-
-def _is_date(text: str) -> bool:
-    return not _is_year(text) and len(text) > 6 and cells.year(text) is not None
-
-
-def _is_name(text: str) -> bool:
-    words = text.split()
-    return 2 <= len(words) <= 4 and all(w[0].isupper() or w in ("de", "van", "von") for w in words)
-
-
-def find_separator(sample: Sequence[str], prose: float) -> tuple[str, int]:
-    """What splits the cells into short values that repeat, and how many differ; "" for none."""
-    if prose > 0.3 or not sample:
-        return "", 0
-    if sum(cells.as_list(t) is not None for t in sample) > 0.8 * len(sample):
-        return "json", len({v for t in sample for v in cells.split(t, "json")})
-    whole = len(set(sample))
-    best, best_gain = ("", 0), 1.15
-    for separator in SEPARATORS:
-        split = [cells.split(text, separator) for text in sample]
-        several = sum(len(parts) > 1 for parts in split)
-        if several < max(2, 0.05 * len(sample)):
-            continue
-        parts = [part for row in split for part in row]
-        different = len(set(parts))
-        if sum(len(p.split()) for p in parts) > 4 * len(parts) or different == 0:
-            continue
-        # Splitting is right when the parts repeat more than the cells did.
-        gain = (len(parts) / different) / (len(sample) / whole)
-        strong = separator in (";", "|")
-        if gain > best_gain or (strong and several > 0.2 * len(sample) and best[0] == ""):
-            best, best_gain = (separator, different), max(gain, best_gain)
-    return best
-
-
-# ------------------------------------------------------------------------------ deciding
 
 
 def decide(head: Heading, facts: Facts) -> tuple[str, str, float]:
@@ -417,86 +263,3 @@ def _title_after_all(
         if score > best_score:
             best, best_score = name, score
     return best
-
-
-# ------------------------------------------------------------------------------- details
-
-
-def detail(use: str, head: Heading, facts: Facts) -> Column:
-    """The whole entry of a column: label, unit, separator, question."""
-    fields: dict[str, object] = {"use": use}
-    if use in ("id", "title", "link", "image", "ignore"):
-        return Column.model_validate(fields)
-    label = short_label(use, head.label)
-    if use in ("price", "number", "date", "rating", "stock", "audience", "popularity"):
-        if facts.decimal == "," and any("," in t or "." in t for t in facts.sample):
-            fields["decimal"] = ","
-        if use == "popularity":
-            return Column.model_validate(fields)
-        unit = facts.unit or head.unit
-        fields["unit"] = shown_unit(use, unit, label, facts)
-    elif use not in ("text", "yes/no"):
-        label = singular(label)
-        if facts.separator not in ("", "list"):
-            fields["separator"] = facts.separator
-        elif (
-            use in ("maker", "people")
-            and not facts.is_list
-            and (by := name_separator(facts.sample))
-        ):
-            fields["separator"] = by
-        elif facts.numbers >= MOST and facts.ranges > 0.3:
-            fields["separator"] = "-"
-    fields["label"] = label
-    if plural(label) != f"{label}s":
-        fields["plural"] = plural(label)
-    return Column.model_validate({k: v for k, v in fields.items() if v not in (None, "")})
-
-
-def short_label(use: str, label: str) -> str:
-    """What a sentence calls it: "average rating" is the rating, "author name" the author."""
-    if use in ("maker", "people") and label.endswith((" name", " names")):
-        return label.rpartition(" ")[0]
-    for last in {"rating": ("rating",), "date": ("year",), "language": ("language",)}.get(use, ()):
-        if last in label.split():
-            return last
-    return label
-
-
-def name_separator(sample: Sequence[str]) -> str:
-    """What stands between the people of a cell: "A. Lee, B. Kim" but not "Lee, Anna"."""
-    for separator in (";", "|", ",", " & ", " / "):
-        several = [text.split(separator) for text in sample if separator in text]
-        full = sum(all(" " in part.strip() for part in parts) for parts in several)
-        if several and full >= 0.8 * len(several):
-            return separator
-    return ""
-
-
-def shown_unit(use: str, unit: cells.Unit | None, label: str, facts: Facts) -> str | None:
-    """The unit a sentence says after the number."""
-    if use == "date":
-        return None
-    if use == "audience":
-        return "years"
-    if use == "stock":
-        return "pieces"
-    if use == "rating" and unit is None:
-        return "stars" if facts.high <= 5 else f"of {10 if facts.high <= 10 else 100}"
-    if use == "price" and unit is None:
-        return None
-    return unit.shown if unit else None
-
-
-def nouns_of(source: str) -> tuple[str, str]:
-    """ "hiking_boots-2024.csv" -> ("hiking boot", "hiking boots"); ("item", "items") in doubt."""
-    match = re.search(r"[?&]table=([^&]+)", source)
-    stem = match[1].rpartition(".")[2] if match else PurePath(source.split("?")[0]).stem
-    phrase = re.split(r"\b(?:in|of|from|for|by|mit|von|der|de)\b", fold(stem))[0]
-    words = [w for w in phrase.split() if not w.isdigit() and w not in DULL_NAMES]
-    if not words or len(words) > 3 or any(any(c.isdigit() for c in w) for w in words):
-        return "item", "items"
-    phrase = " ".join(words)
-    known = names().nouns
-    one = known.get(phrase) or singular(phrase)
-    return one, plural(one)

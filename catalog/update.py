@@ -22,10 +22,10 @@ import typer
 from rich.console import Console
 
 from catalog import editorial, folder, images, records, scales, tables, vectors
-from catalog.build import Finished, changes, semantic_ids_of, write
 from catalog.config import Config
 from catalog.embed import Vectors
 from catalog.errors import BuildError, CatalogError
+from catalog.finish import Finished, changes, semantic_ids_of, write
 from catalog.from_table import about_of, as_items, csv_text, texts_of, usual_mark
 from catalog.items import Catalog
 from catalog.progress import Bar

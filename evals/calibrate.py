@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 import typer
 from scipy.stats import rankdata
-from sklearn.metrics import cohen_kappa_score
 
 from agent.settings import Settings, stay_local
 from catalog.errors import ParleyError
@@ -60,17 +59,21 @@ def kappa(scores: Floats, good: npt.NDArray[np.bool_]) -> float:
     """Cohen's kappa with as many called satisfied as people did (the threshold is theirs)."""
     called = np.zeros(len(scores), dtype=bool)
     called[np.argsort(-scores, kind="stable")[: int(good.sum())]] = True
-    return float(cohen_kappa_score(good, called))
+    agree, share = float((called == good).mean()), float(good.mean())
+    chance = share**2 + (1 - share) ** 2  # both sides call the same share satisfied
+    return (agree - chance) / (1 - chance) if chance < 1 else 0.0
 
 
-def draws(groups: Sequence[str], n: int, seed: int = 0) -> list[npt.NDArray[np.int64]]:
-    """``RESAMPLES`` samples of rows with whole groups drawn with replacement."""
+def draws(
+    groups: Sequence[str], seed: int = 0, resamples: int = RESAMPLES
+) -> list[npt.NDArray[np.int64]]:
+    """``resamples`` samples of rows with whole groups drawn with replacement."""
     _, place = np.unique(np.asarray(groups), return_inverse=True)
     members = [np.flatnonzero(place == g) for g in range(int(place.max()) + 1)]
     rng = np.random.default_rng(seed)
     return [
         np.concatenate([members[g] for g in rng.integers(0, len(members), len(members))])
-        for _ in range(RESAMPLES)
+        for _ in range(resamples)
     ]
 
 
@@ -80,7 +83,9 @@ def band(values: Sequence[float]) -> tuple[float, float]:
     return round(float(low), 4), round(float(high), 4)
 
 
-def calibrate(scores: Floats, labelled: Sequence[Labelled], seed: int = 0) -> dict[str, Any]:
+def calibrate(
+    scores: Floats, labelled: Sequence[Labelled], seed: int = 0, resamples: int = RESAMPLES
+) -> dict[str, Any]:
     """The figures. ``scores`` ``(n,)``, nan where the judge gave none."""
     ok = np.isfinite(scores)
     kept = [c for c, o in zip(labelled, ok, strict=True) if o]
@@ -93,7 +98,7 @@ def calibrate(scores: Floats, labelled: Sequence[Labelled], seed: int = 0) -> di
     good = np.array([c.satisfied for c in kept])
     length = np.array([c.length for c in kept])
     human = np.array([c.aspects["dialogue_overall"] for c in kept])
-    samples = draws([c.group for c in kept], len(kept), seed)
+    samples = draws([c.group for c in kept], seed, resamples)
     own = [auc(s[i], good[i]) for i in samples]
     base = [auc(length[i], good[i]) for i in samples]
     difference = band([a - b for a, b in zip(own, base, strict=True)])

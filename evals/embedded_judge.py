@@ -56,7 +56,7 @@ def targets(labelled: Sequence[Labelled]) -> Floats:
 
 
 def cross_validated(
-    x: Floats, labelled: Sequence[Labelled], by: str, seed: int = 0
+    x: Floats, labelled: Sequence[Labelled], by: str, seed: int = 0, trees: int = 300
 ) -> npt.NDArray[np.float64]:
     """Scores ``(n,)`` of held-out dialogues. ``by``: "dialogue" (sessions) or "system".
 
@@ -83,7 +83,7 @@ def cross_validated(
         a, b, t = (x[train] - mean) / scale, (x[test] - mean) / scale, targets(known)
         for model in (
             Ridge(300),
-            ExtraTreesRegressor(300, min_samples_leaf=3, random_state=seed, n_jobs=1),
+            ExtraTreesRegressor(trees, min_samples_leaf=3, random_state=seed, n_jobs=1),
         ):
             found = model.fit(a, t).predict(b)
             held = found[:, ASPECTS.index("dialogue_overall")] + 2 * found[:, -1] + found.mean(1)

@@ -9,8 +9,9 @@ Refusals and answers that cannot be read are counted apart and are no scores. In
 orders are asked; disagreement between them is a tie, and its share is reported. Answers
 are cached (``--cache``), so a stopped run goes on. The last line is JSON.
 
-Why not Inspect: ``evals.inspect_task`` runs the same rubrics on inspect_ai for those who want its
-log viewer; it is optional because it would bring thirty packages into ``make chat``.
+Why not on Inspect: inspect_ai installs from PyPI, but brings thirty packages more (boto3, s3fs,
+textual, ...) and asks for another client for OpenAI-compatible servers; what it would do here is
+a retry, a cache and a log line, which ``agent.llm`` and ``evals.judges`` already do.
 """
 
 from __future__ import annotations

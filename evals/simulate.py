@@ -11,9 +11,7 @@ is JSON with the counts.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import random
 import tempfile
 import threading
@@ -21,7 +19,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -35,10 +32,11 @@ from agent.state import Turn
 from catalog.errors import ParleyError
 from catalog.filters import compile
 from catalog.items import Catalog
-from evals.dialogues import Dialogue, DialoguesError, Goal, Outcome, Persona, lines_of
+from evals.dialogues import Dialogue, Goal, Outcome, Persona
 from evals.goals import Goals
 from evals.persona import PERSONAS, draw, read_personas
 from evals.played import open_player
+from evals.resume import appending, write_line
 from evals.seen import view
 from evals.simulator import AgendaUser, User
 
@@ -151,60 +149,6 @@ def converse(agent: Agent, job: Job, run: str, engine: str, make: MakeUser) -> D
 
 def agenda_user(goal: Goal, persona: Persona, catalog: Catalog, seed: int) -> User:
     return AgendaUser(goal, persona, catalog.domain, seed)
-
-
-# ------------------------------------------------------------------------- the file
-
-
-@contextmanager
-def appending(path: Path, run: str) -> Iterator[tuple[Any, set[int]]]:
-    """The file, open for whole lines, and the numbers of the dialogues it holds already.
-
-    Raises ``DialoguesError``: another process writes to it, it was made by another run, or a
-    line other than the last is malformed.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DialoguesError(f"{path} is being written by another process.") from error
-        _cut_torn_line(file)
-        done: set[int] = set()
-        for number, raw in lines_of(path):
-            if isinstance(raw, str):
-                raise DialoguesError(f"{path}, {raw}: move the file away to start afresh.")
-            if raw.get("run") != run:
-                raise DialoguesError(
-                    f"{path}, line {number} was made by run {raw.get('run')!r}, this is {run!r}: "
-                    "choose another --out, or the seed, engine and catalogue it was begun with."
-                )
-            done.add(int(raw["index"]))
-        yield file, done
-
-
-def _cut_torn_line(file: Any) -> None:
-    """A process killed in the middle of a line leaves a torso without its newline."""
-    size = file.seek(0, os.SEEK_END)
-    if not size:
-        return
-    at, block = size, 1 << 16
-    while at > 0:
-        start = max(0, at - block)
-        file.seek(start)
-        found = file.read(at - start).rfind(b"\n")
-        if found >= 0:
-            file.truncate(start + found + 1)
-            return
-        at = start
-    file.truncate(0)
-
-
-def write_line(file: Any, dialogue: Dialogue) -> None:
-    """One whole line, on the disk before the next."""
-    file.write((dialogue.model_dump_json() + "\n").encode())
-    file.flush()
-    os.fsync(file.fileno())
 
 
 # -------------------------------------------------------------------------- the run

@@ -154,6 +154,8 @@ def figures(scored: Sequence[Scored], other: Sequence[Scored] | None = None) -> 
                 point - _ratio(whole @ theirs, name),
                 spread - _ratio(draws @ theirs, name),
             )
+        if np.isnan(spread).all():  # one arm read nothing that could be right or wrong
+            continue
         low, high = np.nanquantile(spread, (0.025, 0.975))
         out[name] = Figure(float(point[0]), float(low), float(high), size)
     return out

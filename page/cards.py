@@ -105,6 +105,8 @@ def quotes(reason: Unit, turns: Sequence[Turn]) -> str:
     """The words of the person that this reason answers, where the reason does not repeat them."""
     found: dict[str, int] = {}
     for span in reason.spans:
+        if span.evidence.item_id:
+            continue  # an item they named is named in the reason: "the third" says no more
         words = words_for(span.evidence, turns)
         if words and words.said.casefold() not in reason.text.casefold():
             found.setdefault(words.said, words.message)

@@ -105,7 +105,7 @@ def words_for(evidence: Evidence, turns: Sequence[Turn]) -> Words | None:
             if evidence.item_id and mention.item_id == evidence.item_id and mention.said:
                 return Words(mention.said, place)
         for clause in update.add:
-            if evidence.slot.startswith("<c") and clause.field == evidence.field and clause.said:
+            if evidence.field and clause.field == evidence.field and clause.said:
                 return Words(clause.said, place)
         for text in (*(w.said for w in update.wishes), *(a.text for a in update.about)):
             # "something sad" stands in the reply for the person's "sad"

@@ -8,10 +8,12 @@ else. A thing done on the page ("Not Arrival") is an exchange too, drawn quieter
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from agent.phrases import listed
 from agent.state import Act, DialogueState, Plan, Turn, Unit
 from catalog.items import Catalog
 from page.cards import slate
 from page.html import attributes, button, escape
+from page.known import clause_phrases
 from page.proof import unit_html
 
 
@@ -65,7 +67,7 @@ def exchange(
         inner = trouble("This answer was cut off. Your message is kept.", again="resume")
     else:
         inner = reply(pair.reply, catalog, turns=turns, remote_images=remote_images)
-        inner += choices(pair.reply.act, plan) + after(pair)
+        inner += choices(pair.reply.act, plan, catalog) + after(pair)
     return wrapped(said(pair.said, pair.message), inner)
 
 
@@ -118,14 +120,16 @@ def sentence(unit: Unit, catalog: Catalog, turns: Sequence[Turn] = ()) -> str:
     return f"<span>{unit_html(unit, catalog, turns)} </span>"
 
 
-def choices(act: Act | None, plan: Plan | None) -> str:
-    """What the reply offers to press: likely answers, or the constraint to give up."""
+def choices(act: Act | None, plan: Plan | None, catalog: Catalog) -> str:
+    """What the reply offers to press: likely answers, or the constraints to give up, in the
+    words of their chips."""
     if plan is None or act is None:
         return ""
     if act == "blocked" and plan.relax:
         drawn = [
-            button(f"Drop {words}", class_="choice", data_relax=place)
-            for place, words in enumerate(plan.options[: len(plan.relax)])
+            button(f"Drop {listed(dropped)}", class_="choice", data_relax=place)
+            for place, clauses in enumerate(plan.relax)
+            if (dropped := [f"“{words}”" for _, words in clause_phrases(clauses, catalog.domain)])
         ]
     elif act == "ask" and plan.options:
         drawn = [button(words, class_="choice", data_say=words) for words in plan.options]

@@ -20,8 +20,7 @@ from PIL import Image, ImageChops
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
-OPENING = "I loved Spirited Away and Paddington 2"
-FOLLOW = ["Under 100 minutes please", "why the third?"]
+SAID = "I loved Spirited Away and Paddington 2. Under 100 minutes, please."
 WAIT_MS = 90_000  # only a limit
 TYPING_MS, STREAM_MS, LOOK_MS, LAST_MS = 60, 80, 900, 1_700  # how long a frame is shown
 COLOURS = 224  # of a still's palette: text and flat surfaces need no more
@@ -106,12 +105,9 @@ def opened(browser: Browser, url: str, width: int, height: int, scale: float, da
 
 
 def still(browser: Browser, url: str, path: Path, width: int, height: int, *, dark: bool) -> None:
-    """The conversation as it stands after a few turns."""
+    """A slate, its reasons, and what was understood."""
     page = opened(browser, url, width, height, 2 if width < 500 else 1.5, dark)
-    say(page, OPENING)
-    if width >= 500:
-        say(page, FOLLOW[0])
-    page.locator("#talk .exchange").last.scroll_into_view_if_needed()
+    say(page, SAID)
     page.evaluate("document.activeElement.blur(); window.getSelection().removeAllRanges()")
     page.locator("#talk .exchange").last.evaluate("one => one.scrollIntoView({block: 'start'})")
     page.wait_for_timeout(600)

@@ -21,9 +21,9 @@ from tools.candidates import Prior
 from tools.features import Floats
 
 TEMPER: Final = 0.5  # the prior is raised to the power 1 - TEMPER at level 1
-DISCOUNT: Final = 0.6  # ... and divided by popularity to this power
+DISCOUNT: Final = 0.5  # ... and divided by popularity to this power
 LONGER: Final = 1.0  # the model writes 1 + LONGER times as many items at level 1
-UNLIKE: Final = 0.75  # share of unlikeness against rank at level 1
+UNLIKE: Final = 0.85  # share of unlikeness against rank at level 1
 POOL: Final = 200  # candidates that are thinned ...
 THIN: Final = 4  # ... to this many times the slate at level 1
 
@@ -83,7 +83,7 @@ def spread(rows: Sequence[int], vectors: Floats, n: int, level: float) -> list[i
     """
     if level <= 0 or len(rows) <= 1:
         return list(rows[:n])
-    share = UNLIKE * level**0.5  # felt at once: the discount alone brings like to like
+    share = UNLIKE * level ** (1 / 3)  # felt at once: the discount alone brings like to like
     table = vectors[list(rows)]
     rank = 1 - np.arange(len(rows)) / len(rows)
     chosen, open_ = [0], np.ones(len(rows), dtype=np.bool_)

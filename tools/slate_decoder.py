@@ -16,6 +16,7 @@ Requests are decoded side by side in shared forward passes (``tools.slate_run``)
 """
 
 import threading
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -157,7 +158,7 @@ class BatchingSlates:
 
     def __init__(self, inner: InProcessSlates, *, limit: int = 16) -> None:
         self.inner, self.limit = inner, limit
-        self.batches: list[int] = []  # sizes, newest last; for benchmarks and tests
+        self.batches: deque[int] = deque(maxlen=1000)  # sizes, newest last; for benchmarks
         self._waiting: list[_Call] = []
         self._busy = False
         self._turn = threading.Condition()

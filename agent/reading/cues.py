@@ -207,6 +207,11 @@ class Scopes:
                 return None
         return cue
 
+    def forget(self, spans: list[tuple[int, int]]) -> None:
+        """Drop cues inside these stretches: the "no" of "no heavier than 1 kg" is used up."""
+        self.cues = [c for c in self.cues if not any(s <= c.start < e for s, e in spans)]
+        self._starts = [c.start for c in self.cues]
+
     def cued(self, place: int) -> Operator:
         """The operator that words say holds at ``place``, whatever else was sensed."""
         cue = self.at(place)

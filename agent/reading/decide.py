@@ -15,7 +15,7 @@ def decide_intent(r: Reading, u: StateUpdate, pointing: bool) -> StateUpdate:
     """The intent that fits what was found and what the agent did last."""
     shown = bool(r.state.slate.item_ids)
     act = intents.last_act(r.state)
-    content = bool(u.add or u.wishes or u.retract or u.about)
+    content = bool(u.add or u.wishes or u.retract or u.about or u.avoid)
     if r.says("undo") and not u.add and not u.wishes:
         return _only("undo")
     if r.says("reset"):
@@ -49,7 +49,7 @@ def _by_words(
     r: Reading, u: StateUpdate, shown: bool, content: bool, pointing: bool
 ) -> dict[str, object]:
     low = r.low
-    firm = bool(u.add or u.wishes or u.retract)
+    firm = bool(u.add or u.wishes or u.retract or u.avoid)
     refused = any(m.attitude in ("reject", "seen", "dislike") for m in u.mentions)
     relative = any(m.relative for m in u.mentions)
     if shown and r.says("accept") and not firm and not refused and not relative:
@@ -194,7 +194,7 @@ def settle(r: Reading, u: StateUpdate) -> StateUpdate:
     if r.sensed is None:
         return u
     guess = r.sensed.intent
-    firm = bool(u.add or u.wishes or u.retract or u.question or u.unknown or u.count)
+    firm = bool(u.add or u.wishes or u.retract or u.avoid or u.question or u.unknown or u.count)
     told = u.intent in ("chat", "recommend", "critique") and not firm
     by: Literal["both", "encoder"] = "both" if r.by_rules else "encoder"
     if not r.by_rules:
@@ -225,8 +225,8 @@ def _off_our_subject(r: Reading, u: StateUpdate) -> bool:
         return False
     roles = {r.lexicon.facets[c.field].role for c in u.add if c.field in r.lexicon.facets}
     ours = u.mentions or u.wishes or u.retract or u.unknown or roles - _LOOSE_ROLES
-    if ours or any(t.word in r.lexicon.nouns for t in r.toks):
-        return False
+    if ours or any(t.word in r.lexicon.nouns for t in r.toks) or r.says("indifferent"):
+        return False  # "surprise me" is no small talk
     if u.question is not None:
         return not u.question.item_ids and not r.state.slate.item_ids
     return u.intent in ("chat", "recommend", "critique") and (not u.add or len(r.toks) > 5)

@@ -139,11 +139,14 @@ def _decade(m: re.Match[str], suffix: str) -> float | None:
     return float(word if word > 1000 else 1900 + word)
 
 
+_SMALL: Final = "|".join(w for w, n in WORDS.items() if 2 < n < 18)
 _AGE: Final = (
     r"(?:(?:for|with|suitable for|ok for|okay for|appropriate for|and)\s+)?(?:my|our|an?|the|his|her)?\s*"
     r"(?P<n>\d{1,2}|" + "|".join(w for w in WORDS if w not in ("a", "an", "half", "hundred")) + r")"
     r"[\s-]*(?:years?|yrs?|yr)?[\s-]*olds?\b"
-    r"|\b(?:daughter|son|kids?|child|children|boy|girl|nephew|niece|grand\w+|he|she|they|oldest|youngest)(?:'s|'re| is| are|,| who is)?\s(?:only |just |about |now |aged? )?(?P<k>\d{1,2})\b(?!\s*(?:min|hour|@NOUN))"
+    r"|\b(?:daughter|son|kids?|child|children|boy|girl|nephew|niece|grand\w+|he|she|they|oldest|youngest)(?:'s|'re| is| are|,| who is)?\s(?:only |just |about |now |aged? )?(?P<k>\d{1,2}|(?:"
+    + _SMALL
+    + r")(?=\s*(?:$|[.,;!?)]|and\b|years)))(?![\w])(?!\s*(?:min|hour|@NOUN))"
     r"|\bpg[\s-]?(?P<pg>\d\d)\b|(?:\bfsk|\brated|\bage|\bages|\baged|\bunder)\s+(?P<m>\d{1,2})\b(?!\s*(?:min|hour|dollar|euro))"
 )
 _GROUPS: Final = (

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 _GE_OPEN: Final = r"(?:after|newer than|later than|over|more than|longer than|above|beyond|greater than|higher than|bigger than|larger than|heavier than|brighter than|better than|past|post|exceeding|older than|not up to)"  # fmt: skip
 _LE_OPEN: Final = r"(?:before|older than|earlier than|under|less than|shorter than|below|prior to|pre|lower than|smaller than|cheaper than|lighter than|fewer than|younger than|not over)"  # fmt: skip
 _GE: Final = r"(?:since|from|at least|no (?:older|earlier|less|shorter|lower|cheaper|lighter|smaller) than|minimum(?: of)?|min|starting (?:from|at|in)|>=)"  # fmt: skip
-_LE: Final = r"(?:until|till|up to|at most|no (?:newer|later|more|longer|higher|older|heavier|bigger|dearer|pricier) than|maximum(?: of)?|max|within|not exceeding|(?:only )?(?:have|got)(?: only| about| just)?|<=)"  # fmt: skip
+_LE: Final = r"(?:until|till|up to|at most|no (?:newer|later|more|longer|higher|older|heavier|bigger|dearer|pricier) than|maximum(?: of)?|max|within|not exceeding|(?:only )?(?:have|got)(?: only| about| just)?|(?:my )?budget(?: is| of|:)?|<=)"  # fmt: skip
 _AROUND: Final = r"(?:around|about|circa|roughly|approximately|close to|near)"
 _AFTER_GE: Final = r"(?:\s*(?:or|and)\s+(?:newer|later|above|more|longer|up|over|after|higher|older|better|heavier|bigger)|\s*\+|\s+on(?:wards?)?\b|\s+upwards?|\s+(?:at least|minimum))"  # fmt: skip
 _AFTER_LE: Final = r"(?:\s*(?:or|and)\s+(?:older|earlier|less|shorter|under|below|before|fewer|cheaper|lower|lighter|smaller)|\s+(?:max(?:imum)?|at most|tops|or so max))"  # fmt: skip
 _COMPARED: Final = re.compile(
     r"(?:between|from|over|more than|above|exceeding|under|less than|below|cheaper than|at least|"
-    r"no (?:less|more) than|up to|at most|max(?:imum)?(?: of)?|within|not over|<=|>=)\s*\S*\d"
+    r"no (?:less|more) than|up to|at most|max(?:imum)?(?: of)?|within|not over|"
+    r"budget(?: is| of|:)?|<=|>=)\s*\S*\d"
 )
 _NEVER_YEARS: Final = re.compile(
     r"^(?:\s*(?:minutes?|mins?|hours?|dollars?|euros?|pounds?|watts?)\b)"
@@ -80,7 +81,7 @@ def _with_unit(measure: Measure) -> str:
     """A pattern for an amount with its unit or currency sign: "50 euros", "$50", "2-person"."""
     units = unit_pattern(measure)
     sign = r"[$€£¥]\s*\d+(?:[.,]\d+)?|" if measure.kind == "money" else ""
-    return rf"(?P<{{n}}>{sign}{NUM}[\s-]*{units})"
+    return rf"(?P<{{n}}>{sign}{NUM}[\s-]*{units}|half an?\s+{units})"
 
 
 def _amount(measure: Measure) -> Callable[[str], float | None]:
@@ -88,7 +89,7 @@ def _amount(measure: Measure) -> Callable[[str], float | None]:
     surfaces = sorted(measure.factors, key=len, reverse=True)
 
     def parse(said: str) -> float | None:
-        value = plain(said)
+        value = 0.5 if said.startswith("half a") else plain(said)
         rest = said.strip(" -")
         unit = next((u for u in surfaces if rest.endswith(u) or rest.startswith(u)), None)
         return None if value is None else value * measure.factors.get(unit or "", 1.0)
@@ -98,7 +99,9 @@ def _amount(measure: Measure) -> Callable[[str], float | None]:
 
 def _labelled(low: str, facet: "Facet", lexicon: Lexicon, scopes: Scopes) -> list[Number]:
     """Bare numbers after the facet's own name: "price under 50", "a rating above 4.2"."""
-    names = "|".join(sorted((re.escape(w) for w in lexicon.facet_words(facet.name)), key=len, reverse=True))  # fmt: skip
+    said = {re.escape(w) for w in lexicon.facet_words(facet.name)}
+    said |= {"rated", "scored"} if lexicon.measures[facet.name].kind == "stars" else set()
+    names = "|".join(sorted(said, key=len, reverse=True))
     lead = rf"\b(?:{names})s?\s+(?:(?:is|of|was|to be|must be|should be|has to be)\s+)?"
     return _quantities(low, facet, lexicon, scopes, rf"(?P<{{n}}>{NUM})", plain, lead=lead)
 
@@ -120,7 +123,7 @@ def _bare_money(low: str, facet: "Facet", lexicon: Lexicon, scopes: Scopes) -> l
 
 def _set_phrases(low: str, facet: "Facet", measure: Measure, scopes: Scopes) -> list[Number]:
     """Phrases that stand for a bound: "in stock", "for two"; "not in stock" for its opposite."""
-    out = []
+    out: list[Number] = []
     tail = rf"(?:[\s-]*{unit_pattern(measure)})?" if measure.kind != "other" else ""
     for surface in sorted(measure.bounds, key=len, reverse=True):
         words = [rf"(?:{w}|{WORDS[w]})" if w in WORDS and w not in ("a", "an") else re.escape(w) for w in surface.lower().split()]  # fmt: skip

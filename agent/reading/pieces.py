@@ -75,6 +75,7 @@ def find_pieces(r: Reading) -> Pieces:
     found = [f for f in found if not any(f.start < e and f.end > s for s, e in people)]
     numbers = [n for n in read_numbers(text, r.lexicon, scopes) if _seen(r, n, "number")]
     found = [f for f in found if not any(f.start < n.end and f.end > n.start for n in numbers)]
+    scopes.forget([(n.start, n.end) for n in numbers if _NO_MORE.match(text[n.start :])])
     refs = [x for x in read_refs(text, r.state, r.lexicon.speech) if _seen(r, x, "ref")]
     found, links, refs = _pointed_by_value(r, text, found, links, refs)
     return Pieces(links, found, scopes, numbers, refs, text)
@@ -104,6 +105,7 @@ def _seen(r: Reading, piece: Number | Ref, slot: str) -> bool:
     return any(s.start < piece.end and s.end > piece.start for s in spans)
 
 
+_NO_MORE: Final = re.compile(r"no \w+ than\b")
 _COUNTED: Final = re.compile(r"couple (?:of|more)\b")  # a number, not a theme
 _PLACED: Final = re.compile(r"\b(?:at|on|for|in|around|during|this|near|from)\s+$")
 _NAMED_ROLES: Final = frozenset({"language", "origin", "category"})

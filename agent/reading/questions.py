@@ -125,7 +125,7 @@ def _fact(
             re.escape(w) for w in {facet.label.lower(), facet.plural.lower(), facet.name.lower()}
         )
         m = re.search(
-            rf"\b(?:what(?:'s| is| are)|which|what|how many|how much|tell me) (?:the |its |are the |is the )?(?:{words})\b",
+            rf"\b(?:who(?:'s| is| was| are)|what(?:'s| is| are)|which|what|how many|how much|tell me) (?:the |its |are the |is the )?(?:{words})\b",
             low,
         )
         if m:
@@ -185,8 +185,8 @@ def _superlative(low: str, lexicon: Lexicon) -> Asked | None:
     ):
         entry = _scale_of(m, lexicon)
         if entry is not None:
-            sign = entry.direction * (-1 if m.group(1) == "least" else 1)
-            return Asked("superlative", entry.scale, 1 if sign > 0 else -1, m.group())
+            turned = entry.direction * (-1 if m.group(1) == "least" else 1)
+            return Asked("superlative", entry.scale, 1 if turned > 0 else -1, m.group())
     return None
 
 

@@ -51,6 +51,7 @@ def read(r: Reading) -> StateUpdate:
     said.hard += [(x.start, x.end) for x in (it, every) if x]
     unknown = _unknown(r, p, said)
     count = intents.read_count(p.masked, r.lexicon.speech) if not p.refs else None
+    avoid = _avoided(r, p, said)
     about = _about(r, p, said, bool(mentions), unknown)
     mentions = _taken_back(r, p, mentions, said)
     question = _as_question(r, asked, mentions, p, it, every)
@@ -61,6 +62,7 @@ def read(r: Reading) -> StateUpdate:
         retract=tuple(dict.fromkeys(said.retract)),
         wishes=tuple({w.scale: w for w in said.wishes}.values()),
         about=(About(text=about, turn=r.turn),) if about else (),
+        avoid=tuple(About(text=words, turn=r.turn) for words in avoid),
         question=question,
         count=count,
         unknown=tuple(unknown),
@@ -239,6 +241,31 @@ def _unknown(r: Reading, p: Pieces, said: Said) -> list[str]:
             continue
         out.append(name)
     return out
+
+
+_NOTHING_ABOUT: Final = (
+    r"\b(?:nothing|no (?:more )?(?:@NOUN|ones|stories)|not|"
+    r"(?:don'?t|do not|didn'?t|wouldn'?t) want (?:anything|something|any|@NOUN)?|"
+    r"avoid (?:anything|everything|@NOUN)?|without anything|anything but)\s*"
+    r"(?:about|on|involving|featuring|set in|set on|that deals with|with)\s+(?:the |an? |any )?"
+    r"(?P<what>[^.,;!?\n]{3,40}?)(?=[.,;!?\n]|\b(?:and|or|but|please|either|though)\b|$)"
+)
+
+
+def _avoided(r: Reading, p: Pieces, said: Said) -> list[str]:
+    """Subjects that are ruled out in words of no facet: "nothing about boarding schools"."""
+    out = []
+    for m in r.lexicon.speech.pattern(_NOTHING_ABOUT).finditer(p.masked):
+        start, end = m.span("what")
+        taken = [(x.start, x.end) for x in p.links] + [(x.start, x.end) for x in p.refs]
+        taken += [(f.start, f.end) for f in p.found] + [(n.start, n.end) for n in p.numbers]
+        if any(s < end and e > start for s, e in taken):
+            continue  # a value, a name or a number: a clause says it exactly
+        words = [t.word for t in tokens(m.group("what")) if t.word not in r.lexicon.nouns]
+        if words and any(len(w) > 3 for w in words):
+            out.append(m.group("what").strip())
+            said.hard.append(m.span())
+    return out[:2]
 
 
 def _about(r: Reading, p: Pieces, said: Said, named: bool, unknown: list[str]) -> str:

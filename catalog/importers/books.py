@@ -1,4 +1,4 @@
-"""Books as facts: titles, authors, years, series and ratings of goodbooks-10k, our own layer over it.
+"""Books as facts: titles, authors, years and ratings of goodbooks-10k, our own layer over them.
 
 Reads ``books.csv`` (plain or gzipped) and writes a *source folder* for ``catalog.build``:
 ``items.jsonl`` and copies of the hand-written files of ``catalog/data/books``. Simple because

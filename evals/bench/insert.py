@@ -6,9 +6,9 @@ From the new item's text to its place at the top of a slate, nothing retrained: 
 take the nearest free semantic ID, insert it into the mask (a copy, so that slates being written
 on the old one go on), append its vector, and write a slate under the new mask with the prior
 alone. Meanwhile another thread decodes slates on whichever mask is current, as a server would.
-The catalogue is drawn at random (vectors as they are kept: float16; codes: unique draws); the
-time to fit and assign real ones is in docs/semantic-ids.md. The last line is JSON; exit status
-1 when an item was not recommended or a decoder met a dead end.
+The catalogue is drawn at random (float16 vectors, unique codes, codebooks of unit vectors).
+The last line is JSON; exit status 1 when an item was not recommended or a decoder met a dead
+end.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ class Live:
         self.vectors = np.zeros((n + ROOM, WIDTH), dtype=np.float16)
         for a in range(0, n, 50_000):
             b = min(a + 50_000, n)
-            drawn = rng.integers(-90, 91, (b - a, WIDTH), dtype=np.int8)
-            self.vectors[a:b] = drawn.astype(np.float16) / np.float16(1024)
+            steps = rng.integers(-90, 91, (b - a, WIDTH), dtype=np.int8)
+            self.vectors[a:b] = steps.astype(np.float16) / np.float16(1024)
         self.codes = np.zeros((n + ROOM, 3), dtype=np.uint8)
         self.codes[:n] = random_codes(n, rng)
-        self.codebooks = semantic_ids.fit(self.vectors[: min(n, 20_000)], iterations=3)
+        drawn = rng.normal(size=(3, 256, WIDTH)).astype(np.float32)
+        self.codebooks = drawn / np.linalg.norm(drawn, axis=2, keepdims=True)
         self.mask = SlateMask(self.codes[:n])
 
     def add(self, vector: np.ndarray, times: dict[str, list[float]]) -> int:

@@ -232,7 +232,7 @@ def measure(n: int, repeats: int, slates: int, seed: int) -> dict[str, Any]:
         "hf_ms": times["hf"],
         "static_csr_ms": times["static"],
         "build_s": round(float(np.median(builds)), 3),
-        "mb": round(mask.nbytes / 1e6, 1),
+        "mb": round(mask.nbytes / 1e6, 2),
         "filter_ms": round(float(np.median([took for took, _ in made])) * 1000, 2),
         "invalid": invalid,
     }
@@ -257,6 +257,7 @@ def main(
     for n in sizes:
         result = measure(n, repeats, slates, seed)
         results.append(result)
+        console.print(f"{n:,} items: {result['invalid']} invalid", highlight=False)
         if result["hf_ms"] is None:
             console.print(f"{n:,} items: no dict trie above {DICT_LIMIT:,} (0.4 GB a million)")
         else:

@@ -83,7 +83,7 @@ document.addEventListener("focusin", event => {
 document.addEventListener("pointerdown", event => {
   const span = proofOf(event.target);
   if (span) show(span);
-  else if (!tip.contains(event.target)) hide();
+  else if (!event.target.closest?.("#tip a")) hide(); // on the tooltip too: it covers what is beneath
 });
 document.addEventListener("keydown", event => {
   if (!shown) return;

@@ -38,7 +38,7 @@ def a(tmp_path: Path) -> Agent:
 
 @pytest.mark.parametrize("taking_off", [NotThis, SeenIt])
 def test_one_card_goes_and_the_others_keep_their_places(a: Agent, taking_off: type) -> None:
-    first = say(a, "t", "a lamp for reading")
+    first = say(a, "t", "something under 200 €")
     before = a.state("t")
     shown = items(first)
     events = list(a.act("t", taking_off(item_id=shown[1])))
@@ -71,7 +71,7 @@ def test_with_nothing_to_fill_the_place_the_rest_stays(a: Agent) -> None:
 
 
 def test_a_card_of_an_older_slate_is_only_noted(a: Agent) -> None:
-    old = items(say(a, "t", "a lamp for reading"))
+    old = items(say(a, "t", "something under 200 €"))
     new = a.state("t").slate if say(a, "t", "more") else None
     turn = act(a, SeenIt(item_id=old[0]))
     assert turn.slate is None and turn.units[0].realised_by == "template"
@@ -180,7 +180,7 @@ def test_an_unknown_scale_or_item_cannot_be_edited_in(a: Agent) -> None:
 
 
 def test_the_dial_ranks_anew_and_stays(a: Agent) -> None:
-    say(a, "t", "a lamp for reading")
+    say(a, "t", "something under 200 €")
     turn = act(a, Adventure(level=1.0))
     assert turn.act == "refine" and turn.slate is not None
     assert a.state("t").beliefs.adventure == 1.0

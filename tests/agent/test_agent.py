@@ -79,15 +79,6 @@ def test_threads_are_isolated(tmp_path: Path) -> None:
         assert all(pool.map(chat, range(32)))
 
 
-def test_forgetting_a_belief_changes_the_next_slate(tmp_path: Path) -> None:
-    a = agent(tmp_path / "c.sqlite")
-    say(a, "t", "a desk lamp")
-    assert a.forget("t", "clauses", 7) == a.state("t")
-    assert a.forget("t", "clauses", 0).beliefs.clauses == ()
-    ids = [u.item_id for u in say(a, "t", "more").units if u.item_id]
-    assert ids == ["l3", "l4", "l5"]
-
-
 def test_a_random_model_is_held_to_the_same_rules(tmp_path: Path) -> None:
     llm = TransformersLLM(load_small(tiny_folder(tmp_path / "model")))
     a = agent(tmp_path / "c.sqlite", llm)
@@ -101,3 +92,19 @@ def test_an_unusable_database_is_a_clear_error(tmp_path: Path) -> None:
     bad.write_bytes(b"this is not a database" * 100)
     with pytest.raises(MemoryError_, match=r"c\.sqlite.*PARLEY_HOME"):
         agent(bad)
+
+
+def test_the_trace_says_what_happened(tmp_path: Path) -> None:
+    a = agent(tmp_path / "c.sqlite")
+    trace = say(a, "t", "something under 100 €").trace
+    assert trace is not None and trace.mask is not None
+    assert trace.nodes == ["understand", "policy", "recommend", "respond"]
+    assert set(trace.seconds) == set(trace.nodes)
+    assert (trace.mask.items, trace.mask.allowed) == (8, 4)
+    assert trace.candidates == ["l1", "l2", "l4", "l5"] and len(trace.weights) == 4
+    assert trace.order == ["l1", "l2", "l4"]
+    assert [(c.node, c.role, c.tokens) for c in trace.calls] == [
+        ("respond", "talk", 28), ("respond", "rewrite", 28),
+    ]  # fmt: skip
+    assert (trace.tokens, trace.prompt_tokens, trace.model_calls) == (56, 24, 2)
+    assert sum("complaint" in v for v in trace.verdicts) == 8

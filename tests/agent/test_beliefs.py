@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.beliefs import add_clauses, apply, excluded
-from agent.state import About, Beliefs, Mention, StateUpdate, Wish
+from agent.beliefs import add_clauses, apply, excluded, visible
+from agent.state import About, Beliefs, Mention, StateUpdate, Turn, Wish
 from catalog.filters import Clause
 
 
@@ -86,3 +86,25 @@ def test_starting_over_keeps_what_was_shown_and_refused() -> None:
     )
     fresh = apply(held, StateUpdate(intent="reset", retract=("all",)))
     assert fresh.clauses == () and excluded(fresh) == {"b", "c"}
+
+
+def test_items_only_asked_about_are_not_shown_as_beliefs() -> None:
+    asked = StateUpdate(intent="ask_fact")
+    told = StateUpdate(intent="recommend")
+    turns = [Turn(role="user", text="", update=u) for u in (asked, told, None)]
+    mentions = (
+        Mention(item_id="a", said="A", attitude="neutral", turn=0),  # "who directed A?"
+        Mention(item_id="b", said="B", attitude="neutral", turn=1),
+        Mention(item_id="c", said="C", attitude="like", turn=0),
+        Mention(item_id="d", said="D", attitude="neutral", turn=0, relative=True),
+        Mention(item_id="e", said="E", attitude="neutral", turn=9),
+    )
+    beliefs = Beliefs(mentions=mentions, clauses=(clause("year", "ge", 2000),))
+    assert visible(beliefs, turns)["mentions"] == (1, 2, 3, 4)
+    assert visible(beliefs)["mentions"] == (0, 1, 2, 3, 4)
+    assert visible(beliefs)["clauses"] == (0,) and visible(beliefs)["about"] == ()
+
+
+def test_what_is_on_the_slate_may_come_again_but_not_what_was_named() -> None:
+    held = Beliefs(shown=("a", "b"), mentions=(Mention(item_id="b", said="B", attitude="seen"),))
+    assert excluded(held) == {"a", "b"} and excluded(held, again=("a", "b")) == {"b"}

@@ -73,7 +73,7 @@ def test_a_long_first_message_is_cut_at_a_word() -> None:
 
 def test_again_is_other_items_in_other_words_and_undo_goes_before_it(a: Agent) -> None:
     before = say(a, "t", "hello") and a.state("t")
-    first = say(a, "t", "a lamp for reading")
+    first = say(a, "t", "something under 200 €")
     again = done(a.retry("t"))
     assert again.act == "recommend" and not set(items(again)) & set(items(first))
     state = a.state("t")
@@ -92,7 +92,7 @@ def test_again_with_no_others_left_shows_the_same(a: Agent) -> None:
 
 
 def test_an_action_can_be_tried_again(a: Agent) -> None:
-    say(a, "t", "a lamp for reading")
+    say(a, "t", "something under 200 €")
     first = done(a.act("t", NotThis(item_id="l2")))
     again = done(a.retry("t"))
     assert [items(again)[k] for k in (0, 2)] == [items(first)[k] for k in (0, 2)]
@@ -161,7 +161,7 @@ class Killed(Junk):
 def run_until_killed(database: Path, what: str, ready: Signal) -> None:
     a = agent(database, Killed(at=4))  # two turns of two calls go well
     say(a, "t", "hello")
-    say(a, "t", "a lamp for reading")
+    say(a, "t", "something under 200 €")
     ready.set()
     if what == "turn":
         list(a.turn("t", "under 100 €"))
@@ -174,10 +174,10 @@ def run_until_killed(database: Path, what: str, ready: Signal) -> None:
 
 
 SAID = {
-    "turn": ["hello", "a lamp for reading", "under 100 €"],
-    "retry": ["hello", "a lamp for reading"],
+    "turn": ["hello", "something under 200 €", "under 100 €"],
+    "retry": ["hello", "something under 200 €"],
     "edit": ["a floor lamp"],
-    "act": ["hello", "a lamp for reading", "Not Aurora"],
+    "act": ["hello", "something under 200 €", "Not Aurora"],
 }
 
 

@@ -168,7 +168,7 @@ def test_clause_words() -> None:
     assert [text for _, text in clauses_text(facets, held)] == [
         "from 1990 to 1999",
         "not by Ada Holm",
-        "of at most 100 €",
+        "for at most 100 €",
         "in the kinds desk or floor",
     ]
     assert listed(["a", "b", "c"], "or") == "a, b or c"
@@ -235,3 +235,23 @@ def test_similarity_is_measured_not_assumed() -> None:
     scores = CATALOG.about(np.array(CATALOG.vectors[0]))
     assert ties(CATALOG, CATALOG.item("l1"), held, {"zzz": scores})[0].name == "about"
     assert ties(CATALOG, CATALOG.item("l1"), held, {"zzz": -scores})[0].name == "popular"
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        "You asked for <u1>, and people love to watch it: <i1.premise>",
+        "For <u1>, a movie to remember: <i1.premise>",
+        "On <u1>, the director had an idea: <i1.premise>",
+    ],
+)
+def test_words_of_another_trade_are_refused(draft: str) -> None:
+    verdict = VERIFIER.check(draft, brief())
+    assert not verdict.ok and "other things" in verdict.complaint
+
+
+def test_an_amount_that_is_no_duration_takes_no_time() -> None:
+    texts = {"<i1.title>": "Aurora", "<i1.amount>": "40 €"}
+    made = Brief(act="answer", slots=tuple(texts), texts=texts)
+    assert not VERIFIER.check("<i1.title> takes <i1.amount>.", made).ok
+    assert VERIFIER.check("<i1.title> comes to <i1.amount>.", made).ok

@@ -4,8 +4,6 @@ What is checked is read from the catalogue's own column: every item on a card, a
 of a slate, is advised for nine or younger.
 """
 
-from pathlib import Path
-
 import pytest
 
 from agent.agent import Agent

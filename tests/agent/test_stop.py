@@ -35,7 +35,7 @@ def test_between_two_cards_the_released_ones_stay(tmp_path: Path) -> None:
 
     model = Plain(stop_before_the_second_card)
     a = agent(tmp_path / "c.sqlite", model)
-    events = list(a.turn("t", "a lamp for reading"))
+    events = list(a.turn("t", "something under 200 €"))
     assert [e.kind for e in events] == ["slate", "sentence", "card", "done"]
     assert not a.busy("t") and not a.stop("t")
     state = a.state("t")
@@ -96,7 +96,7 @@ def test_before_the_slate_is_chosen(tmp_path: Path) -> None:
 def test_stopping_while_one_card_is_replaced_loses_no_other(tmp_path: Path) -> None:
     gate = Gate()
     a = agent(tmp_path / "c.sqlite", gate)
-    before = say_through(a, gate, "a lamp for reading")
+    before = say_through(a, gate, "something under 200 €")
     gate.asked.clear()
     gate.go.clear()
     worker = threading.Thread(target=lambda: list(a.act("t", NotThis(item_id="l2"))))

@@ -213,3 +213,77 @@ def test_a_shop_of_lamps_is_read_by_the_same_code() -> None:
     assert cheapest.question is not None and cheapest.question.direction == -1
     assert cheapest.question.field == "price" and cheapest.intent == "compare"
     assert read("who made the Comet?", shown).question.field == "maker"  # type: ignore[union-attr]
+
+
+@pytest.fixture(scope="module")
+def shop() -> tuple[Catalog, TitleLinker]:
+    catalog = Catalog.open(MOVIES.parent / "outdoor")
+    return catalog, TitleLinker(catalog)
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("under 100 €", "price<=100"),
+        ("between 50 and 120 euros", "price>=50; price<=120"),
+        ("$50 or less", "price<=50"),
+        ("my budget is 80", "price<=80"),
+        ("lighter than 1 kg", "weight<=1000"),
+        ("nothing over half a kilo", "weight<=500"),
+        ("boots no heavier than 1.3 kg in 41", "type any Boots; weight<=1300; sizes any 41"),
+        ("less than 1,200 g", "weight<=1200"),
+        ("size M, in stock", "sizes any M; stock>=1"),
+        ("sold out", "stock<=0"),
+        ("a tent for two people", "type any Tents; capacity>=2; capacity<=2"),
+        ("a 4-season tent", "type any Tents; seasons>=4; seasons<=4"),
+        ("at least 4 stars", "rating>=4"),
+        ("rating above 4.2", "rating>=4.2"),
+        ("packs of 40 to 60 litres", "type any Backpacks; volume>=40; volume<=60"),
+        ("waterproof, not red", "features all waterproof; colours none red"),
+        ("anything by Nordhaug", "brand any Nordhaug"),
+    ],
+)
+def test_units_of_a_shop(shop: tuple[Catalog, TitleLinker], text: str, spec: str) -> None:
+    catalog, linker = shop
+    got = understand(text, DialogueState(turns=[Turn(role="user", text=text)]), catalog, linker)
+    assert {(c.field, c.op, c.values) for c in got.add} == {
+        (c.field, c.op, c.values) for c in clauses(spec)
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "field", "direction"),
+    [
+        ("how heavy is the second?", "fact", "weight", None),
+        ("how much is the first?", "fact", "price", None),
+        ("is it in stock?", "fact", "stock", None),
+        ("who makes the third?", "fact", "brand", None),
+        ("which is the lightest of these?", "superlative", "weight", -1),
+        ("which one has the best rating?", "superlative", "rating", 1),
+        ("the cheapest?", "superlative", "price", -1),
+    ],
+)
+def test_questions_in_a_shop(
+    shop: tuple[Catalog, TitleLinker], text: str, kind: str, field: str, direction: int | None
+) -> None:
+    catalog, linker = shop
+    slate = Slate(item_ids=tuple(catalog.ids[:5]))
+    turns = [Turn(role="agent", text="Here.", act="recommend", slate=slate)]
+    state = DialogueState(turns=[*turns, Turn(role="user", text=text)], slate=slate)
+    asked = understand(text, state, catalog, linker).question
+    assert asked is not None
+    assert (asked.kind, asked.field, asked.direction) == (kind, field, direction)
+
+
+def test_a_subject_that_is_not_wanted(films: tuple[Catalog, TitleLinker]) -> None:
+    catalog, linker = films
+
+    def read(text: str) -> StateUpdate:
+        return understand(
+            text, DialogueState(turns=[Turn(role="user", text=text)]), catalog, linker
+        )
+
+    got = read("a thriller, but I don't want anything about accountants")
+    assert [a.text for a in got.avoid] == ["accountants"] and not got.about
+    assert [c.values for c in read("nothing about zombies").add] == [("zombies",)]
+    assert [c.values for c in read("my kids are eight").add] == [(8.0,)]

@@ -101,10 +101,10 @@ def test_offers_are_buttons_of_the_newest_reply_only(catalog: Catalog) -> None:
     assert "data-say" not in first
     assert 'data-say="desk"' in second and 'data-say="floor"' in second
     blocked = Turn(role="agent", text="", act="blocked", units=(Unit(text="None."),))
-    relax = Plan(act="blocked", options=("the price",), relax=((clause("price", "le", 1.0),),))
+    relax = Plan(act="blocked", relax=((clause("price", "le", 1.0),),))
     state = DialogueState(turns=[Turn(role="user", text="free"), blocked], plan=relax)
     (html,) = talk.conversation(state, catalog)
-    assert 'data-relax="0"' in html and "Drop the price" in html
+    assert 'data-relax="0"' in html and "Drop “At most 1 €”" in html
 
 
 def test_an_item_that_left_the_catalogue_breaks_no_conversation(catalog: Catalog) -> None:

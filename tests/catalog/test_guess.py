@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from catalog import cells
 from catalog.build import prepare
 from catalog.config import Config, to_yaml
+from catalog.details import nouns_of
 from catalog.errors import BuildError
-from catalog.guess import guess_config, nouns_of
+from catalog.guess import guess_config
 from catalog.headers import heading, plural, singular
 
 WINES = """sep=;

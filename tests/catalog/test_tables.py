@@ -160,11 +160,19 @@ def test_a_database_table_or_query(database: Path) -> None:
     assert some.df["title"].to_list() == ["Lamp"]
 
 
+def test_any_other_database_through_sqlalchemy(database: Path) -> None:
+    pytest.importorskip("sqlalchemy")
+    table = tables.read(f"sqlite+pysqlite:///{database}?table=items")
+    assert table.df["title"].to_list() == ["Lamp", "Desk"]
+    with pytest.raises(BuildError, match="cannot be read"):
+        tables.read(f"sqlite+pysqlite:///{database}?table=absent")
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [
         ("sqlite:///{path}", "must name .table=NAME"),
-        ("sqlite:///{path}?table=nothing", "no such table"),
+        ("sqlite:///{path}?table=absent", "no such table"),
         ("sqlite:///{path}?table=items;drop", "is no table name"),
         ("sqlite:///{path}?query=delete from items", "must be a SELECT"),
         ("sqlite:///nowhere.db?table=items", "does not exist"),

@@ -13,13 +13,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import scipy.sparse as sp
 
-from catalog import folder, prepare, vectors
+from catalog import folder, images, interactions, prepare, vectors
 from catalog.build import build
 from catalog.config import Config
 from catalog.errors import BuildError, CatalogError, EmbedError
-from catalog.interactions import read as read_interactions
-from catalog.interactions import together
 from catalog.items import Catalog
 from catalog.store import VectorStore, delta
 from catalog.update import update
@@ -250,7 +249,7 @@ def test_make_chat_builds_once_and_again_when_the_table_changed(copy: Path) -> N
     table(copy / "kettles.csv", {k: v for k, v in ROWS.items() if k != "k2"})
     assert len(Catalog.open(prepare.prepare(source, home))) == 11
     assert prepare.prepare(str(first), home) == first  # a built folder is taken as it is
-    with pytest.raises(CatalogError, match="CATALOG=nowhere.csv does not exist"):
+    with pytest.raises(CatalogError, match=r"CATALOG=nowhere\.csv does not exist"):
         prepare.prepare("nowhere.csv", home)
 
 
@@ -276,7 +275,9 @@ def test_given_vectors_are_used_and_large_catalogues_are_mapped(
         build(copy / "kettles.csv", copy / "large", given=copy / "few.npy")
 
 
-def test_related_items_against_a_plain_count(tmp_path: Path) -> None:
+def test_related_items_against_a_plain_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two hundred people over thirty items, blocks of a few pairs: counts as by hand."""
     rng = np.random.default_rng(3)
     ids = [f"i{n}" for n in range(30)]
@@ -286,21 +287,15 @@ def test_related_items_against_a_plain_count(tmp_path: Path) -> None:
     }
     lines = [f"u{u};i{i}" for u, i in sorted(pairs)]
     (tmp_path / "a.csv").write_text("\n".join(["user;item", *lines]) + "\n")
-    found = read_interactions(tmp_path / "a.csv", ids)
+    found = interactions.read(tmp_path / "a.csv", ids)
     dense = np.zeros((200, 30))
     dense[tuple(np.array(sorted(pairs)).T)] = 1
     counts = dense.T @ dense
     assert found.popularity.tolist() == pytest.approx(np.diag(counts).tolist())
     np.fill_diagonal(counts, 0)
     np.testing.assert_allclose(found.related.toarray(), counts, atol=1e-3)
-    import catalog.interactions as module
-
-    small = pytest.MonkeyPatch()
-    small.setattr(module, "PAIRS", 50)
-    import scipy.sparse as sp
-
-    again = together(sp.csr_matrix(dense.astype(np.float32)))
-    small.undo()
+    monkeypatch.setattr(interactions, "PAIRS", 50)
+    again = interactions.together(sp.csr_matrix(dense.astype(np.float32)))
     np.testing.assert_allclose(again.toarray(), counts, atol=1e-3)
 
 
@@ -314,12 +309,10 @@ def test_related_items_against_a_plain_count(tmp_path: Path) -> None:
 def test_interactions_that_do_not_fit_are_an_error(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(BuildError, match=said):
-        read_interactions(tmp_path / "a.csv", ["k1"])
+        interactions.read(tmp_path / "a.csv", ["k1"])
 
 
 def test_pictures_must_be_pictures_of_the_folder(tmp_path: Path) -> None:
-    from catalog.images import gather
-
     (tmp_path / "shop").mkdir()
     (tmp_path / "secret.png").write_bytes(PICTURE)
     (tmp_path / "shop" / "page.png").write_text("<script>")
@@ -332,7 +325,7 @@ def test_pictures_must_be_pictures_of_the_folder(tmp_path: Path) -> None:
         "https://e.org/a.png",
         None,
     ]
-    found = gather(pl.Series(said, dtype=pl.String), np.arange(6), tmp_path / "shop")
+    found = images.gather(pl.Series(said, dtype=pl.String), np.arange(6), tmp_path / "shop")
     names = found.column.to_list()
     assert names[:2] == [None, None] and names[3:] == [None, "https://e.org/a.png", None]
     assert list(found.files) == [names[2]] and str(names[2]).endswith(".png")

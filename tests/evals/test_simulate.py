@@ -17,8 +17,9 @@ from catalog.errors import ParleyError
 from evals.dialogues import DialoguesError, read_dialogues
 from evals.persona import read_personas
 from evals.played import EngineError, PlayedUser, open_player
+from evals.resume import appending, write_line
 from evals.seen import Card, View
-from evals.simulate import agenda_user, app, appending, converse, jobs, run_all, write_line
+from evals.simulate import agenda_user, app, converse, jobs, run_all
 from tests.evals.shop import DESK, PERSONA, ShopAgent, dialogue, lamps
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -28,7 +29,8 @@ N = 40
 CHILD = f"""
 import sys, time
 from pathlib import Path
-from evals.simulate import agenda_user, appending, jobs, run_all
+from evals.resume import appending
+from evals.simulate import agenda_user, jobs, run_all
 from evals.persona import read_personas
 from tests.evals.shop import ShopAgent, lamps
 def slow(*a):
@@ -120,14 +122,14 @@ def test_another_run_or_another_writer_is_refused(tmp_path: Path) -> None:
         write_line(file, dialogue().model_copy(update={"run": "one"}))
         with pytest.raises(DialoguesError, match="another process"), appending(out, "one"):
             pass
-    with pytest.raises(DialoguesError, match="'one'.*'two'"), appending(out, "two"):
+    with pytest.raises(DialoguesError, match=r"'one'.*'two'"), appending(out, "two"):
         pass
 
 
 def test_bad_lines_are_named_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "d.jsonl"
     good = dialogue().model_dump_json()
-    path.write_text(f"{good}\nnot json\n[1]\n{{\"id\": 3}}\n")
+    path.write_text(f'{good}\nnot json\n[1]\n{{"id": 3}}\n')
     with pytest.raises(DialoguesError, match=r"3 malformed lines:\nline 2.*\nline 3.*\nline 4: "):
         read_dialogues(path)
     loaded = read_dialogues(path, allow_bad=True)
@@ -161,9 +163,7 @@ def test_a_played_user_that_never_decides_runs_out_of_turns() -> None:
     agent: Any = ShopAgent(lamps())
     job = next(jobs(agent.catalog, PEOPLE, 1, 1, 0))
     llm = Chatty([])
-    found = converse(
-        agent, job, "r", "x", lambda g, p, c, s: PlayedUser(g, p, c.domain, s, llm)
-    )
+    found = converse(agent, job, "r", "x", lambda g, p, c, s: PlayedUser(g, p, c.domain, s, llm))
     assert found.outcome.end == "out_of_turns" and found.outcome.frustrated
 
 

@@ -64,7 +64,9 @@ def test_nothing_of_the_answer_is_in_the_person(seed: int) -> None:
     assert len(held) > 100  # the walk really went in
     assert not titles & held
     assert not {SHOP.ids[int(r)] for r in answers} & held
-    said = " ".join([person.open(), *(person.reply(View("What would you like?")) for _ in range(5))])
+    said = " ".join(
+        [person.open(), *(person.reply(View("What would you like?")) for _ in range(5))]
+    )
     assert not any(title.lower() in said.lower() for title in titles)
 
 
@@ -76,7 +78,10 @@ def test_what_it_says_does_not_depend_on_which_items_satisfy() -> None:
     second = AgendaUser(
         found.model_copy(update={"matches": 7, "id": "other"}), PERSONA, SHOP.domain, 1
     )
-    assert [first.open(), *map(first.reply, replies)] == [second.open(), *map(second.reply, replies)]
+    assert [first.open(), *map(first.reply, replies)] == [
+        second.open(),
+        *map(second.reply, replies),
+    ]
 
 
 def test_goals_are_satisfiable_deterministic_and_no_titles() -> None:
@@ -156,8 +161,12 @@ def test_phrases_say_clauses_in_the_words_of_the_domain() -> None:
     for _ in range(30):
         assert "desk" in say.clause([DESK]).lower()
         assert "100 €" in say.clause([CHEAP])
-        years = [Clause(field="year", op=op, values=(v,)) for op, v in (("ge", 1990.0), ("le", 1999.0))]
-        assert any(w in say.clause(years) for w in ("90s", "nineties"))
+        start, end = (
+            Clause(field="year", op="ge", values=(1990.0,)),
+            Clause(field="year", op="le", values=(1999.0,)),
+        )
+        said = say.clause([start, end])
+        assert "90s" in said or "nineties" in said
 
 
 def test_slips_keep_short_words_and_are_repeatable() -> None:

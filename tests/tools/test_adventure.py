@@ -74,7 +74,9 @@ def test_a_forbidden_candidate_is_never_brought_back_by_thinning() -> None:
     weights = rng.random(302)
     weights[:50] = 0
     full = prior((weights / weights.sum()).tolist())
-    full = full._replace(top=full.top[full.weights[full.top] > 0][:200])
+    full = full._replace(
+        top=full.top[:200], features=full.features[:200], requests=full.requests[:200]
+    )
     out = thinned(full, vectors, 5, 1.0)
     assert len(out.top) == 20 and np.all(out.weights[:50] == 0)
     assert out.weights[out.top].sum() == pytest.approx(full.weights[full.top].sum())
