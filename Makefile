@@ -52,7 +52,7 @@ format:
 	$(IN_VENV) -m ruff format .
 
 test-slow:
-	@$(INSTALL) runtime test
+	@$(INSTALL) runtime test train
 	$(PYTEST) -m "slow and not browser"
 
 test-browser:

@@ -81,7 +81,8 @@ def clause_text(facet: Facet, clause: Clause) -> str:
             return phrase
         adjective = phrase.startswith("that are ")
         return phrase.replace("that are ", "that are not ", 1) if adjective else f"not {phrase}"
-    if facet.label.lower() in KINDS:  # "products that are tents"
+    things = all(str(v).endswith("s") for v in clause.values)
+    if facet.label.lower() in KINDS and things:  # "products that are tents"
         words = listed((str(v).lower() for v in clause.values), "or")
         return f"that are not {words}" if negative else f"that are {words}"
     joint = {"any": "or", "all": "and", "none": "or"}[clause.op]

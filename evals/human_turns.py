@@ -78,7 +78,7 @@ def snips(folder: Path) -> Iterator[HumanTurn]:
     """Requests for a work by name: the slot is the name, whatever the catalogue has."""
     for row in rows(folder / "snips.jsonl.gz"):
         acts = row["acts"]
-        if row.get("split") != "test" or acts["intent"] != "SearchScreeningEvent":
+        if row.get("split") == "train" or acts["intent"] != "SearchScreeningEvent":
             continue
         slots = tuple(("title", v.lower()) for s, v in acts["slots"] if s == "movie_name")
         if slots:

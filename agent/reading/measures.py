@@ -38,7 +38,7 @@ FAMILIES: Final[dict[str, Family]] = {
         ("more expensive", "pricier", "dearer", "costlier"),
         ("cheaper", "less expensive", "more affordable", "less pricey", "less costly"),
         ("expensive", "luxur(?:y|ious)", "high[- ]end"),
-        ("cheap", "inexpensive", "affordable", "budget"),
+        ("cheap", "inexpensive", "affordable"),
         r"how (?:much|expensive|pricey|cheap)(?! .{0,40}weigh)\b|\bcosts?\b|price (?:of|for)|what(?:'s| is) .{0,30}price",
     ),
     "weight": Family(

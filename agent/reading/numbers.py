@@ -30,7 +30,7 @@ _AFTER_LE: Final = r"(?:\s*(?:or|and)\s+(?:older|earlier|less|shorter|under|belo
 _COMPARED: Final = re.compile(
     r"(?:between|from|over|more than|above|exceeding|under|less than|below|cheaper than|at least|"
     r"no (?:less|more) than|up to|at most|max(?:imum)?(?: of)?|within|not over|"
-    r"budget(?: is| of|:)?|<=|>=)\s*\S*\d"
+    r"(?:my )?budget(?: is| of|:)?|<=|>=)\s*\S*\d"
 )
 _NEVER_YEARS: Final = re.compile(
     r"^(?:\s*(?:minutes?|mins?|hours?|dollars?|euros?|pounds?|watts?)\b)"

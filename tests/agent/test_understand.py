@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -246,9 +247,14 @@ def shop() -> tuple[Catalog, TitleLinker]:
 def test_units_of_a_shop(shop: tuple[Catalog, TitleLinker], text: str, spec: str) -> None:
     catalog, linker = shop
     got = understand(text, DialogueState(turns=[Turn(role="user", text=text)]), catalog, linker)
-    assert {(c.field, c.op, c.values) for c in got.add} == {
-        (c.field, c.op, c.values) for c in clauses(spec)
-    }
+
+    def plain(held: Iterable[Clause]) -> set[tuple[str, ...]]:
+        return {
+            (c.field, c.op, *(f"{v:g}" if isinstance(v, float) else v for v in c.values))
+            for c in held
+        }
+
+    assert plain(got.add) == plain(clauses(spec))
 
 
 @pytest.mark.parametrize(

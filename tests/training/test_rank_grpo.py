@@ -1,4 +1,7 @@
-"""The trainer on a tiny model and an invented catalogue: what is sampled is what is learnt."""
+"""The trainer on a tiny model and an invented catalogue: what is sampled is what is learnt.
+
+What needs trl (requirements/train.txt) is marked slow: `make test-slow` installs it.
+"""
 
 from pathlib import Path
 
@@ -12,7 +15,6 @@ from tools.tokens import SID_TOKENS
 from training.rl_prompts import Prompt, Prompts, PromptsError
 from training.slate_policy import Dials, sample, score
 
-pytest.importorskip("trl", reason="trl is in requirements/train.txt")
 ITEMS = 40
 
 
@@ -172,6 +174,7 @@ def test_every_arm_learns_two_prompts(tmp_path: Path, tokenizer, mask: SlateMask
     assert last > first + 0.25, (first, last)
 
 
+@pytest.mark.slow
 def test_one_step_runs_and_logs_what_the_ladder_reads(
     tmp_path: Path, tokenizer, mask: SlateMask
 ) -> None:
@@ -179,6 +182,7 @@ def test_one_step_runs_and_logs_what_the_ladder_reads(
     assert {"hits", "zero_std_ranks", "kl", "clip", "entropy", "reward"} <= set(log[0])
 
 
+@pytest.mark.slow
 def test_contradicting_options_are_refused(tmp_path: Path) -> None:
     from training.rank_grpo import RankGRPOConfig, RankGRPOError
 

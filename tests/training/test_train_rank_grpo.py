@@ -17,7 +17,6 @@ from training.rl_prompts import Prompt, Prompts, codes_fingerprint
 from training.slate_eval import Slates, prior_slates
 from training.train_rank_grpo import CONFIG, ArmError, read_arm
 
-pytest.importorskip("trl", reason="trl is in requirements/train.txt")
 ROOT = Path(__file__).parents[2]
 OUTDOOR = ROOT / "catalog" / "data" / "outdoor"
 
@@ -120,6 +119,7 @@ def test_the_ladder_runs_every_arm_and_reads_what_is_done(place: Path, tmp_path:
     assert "| exp_inf | 2 |" in (tmp_path / "ladder.md").read_text()
 
 
+@pytest.mark.slow
 def test_prompts_of_another_catalogue_are_refused(place: Path, tmp_path: Path) -> None:
     other = Prompts.load(place / "prompts" / "train.npz")
     other.fingerprint = "another"
