@@ -65,10 +65,7 @@ def build(
         if console is not None:
             report(prepared, console, out)
         cache = cache or out.with_name(f"{out.name}.vectors")
-        table = bool(prepared.guess)
-        return finish(
-            prepared, out, seed, fresh_ids, cache, threads, console, reindex=table, given=given
-        )
+        return finish(prepared, out, seed, fresh_ids, cache, threads, console, given=given)
 
 
 def prepare(

@@ -39,13 +39,13 @@ def finish(
     threads: int,
     console: Console | None,
     *,
-    reindex: bool = False,
+    reindex: bool = True,
     given: Path | None = None,
 ) -> Record:
     """Vectors, IDs, scales; then the folder, swapped in.
 
-    ``reindex``: an item whose text changed gets the code of its new vector (default: it keeps
-    the old one). ``given``: a file of vectors made elsewhere, one row an item.
+    ``reindex``: an item whose text changed gets the code of its new vector (else it keeps the
+    old one). ``given``: a file of vectors made elsewhere, one row an item.
     """
     items = prepared.df["id"].to_list()
     old = Catalog.open(out) if (out / "manifest.json").is_file() else None
