@@ -89,7 +89,7 @@ def _read(action: Action, state: DialogueState, catalog: Catalog) -> tuple[str, 
             held = _still_held(clauses, state.beliefs)
             words = " and ".join(belief_text(c, catalog) for c in held)
             said = tuple(c.said for c in held if c.said)
-            return f"Never mind {words}", StateUpdate(intent="relax", unsaid=said)
+            return f"Never mind: {words}", StateUpdate(intent="relax", unsaid=said)
 
 
 def _replaced(action: Replace, state: DialogueState, catalog: Catalog) -> tuple[str, StateUpdate]:

@@ -37,9 +37,10 @@ def apply(beliefs: Beliefs, update: StateUpdate) -> Beliefs:
         beliefs = _retract(beliefs, frozenset(update.retract))
     fresh = update.intent == "recommend" and bool(update.about)
     if update.about and not update.mentions and not update.wishes:
-        # A new subject on its own: "like the second" was about the last one.
+        # A new subject on its own: "like the second, but slower" was about the last one.
         eased = tuple(m.model_copy(update={"relative": False}) for m in beliefs.mentions)
-        beliefs = beliefs.model_copy(update={"mentions": eased})
+        own = tuple(w for w in beliefs.wishes if w.relative_to is None)
+        beliefs = beliefs.model_copy(update={"mentions": eased, "wishes": own})
     return beliefs.model_copy(
         update={
             "clauses": add_clauses(beliefs.clauses, update.add),

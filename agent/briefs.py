@@ -196,7 +196,7 @@ def _blocked(catalog: Catalog, beliefs: Beliefs, plan: Plan) -> dict[str, Eviden
     pairs = sorted(clauses_text(facets, said), key=lambda pair: pair[0].op == "none")
     phrases = [text for _, text in pairs]
     if compile(catalog, beliefs.clauses).any():  # all that fit were shown or refused
-        phrases = ["that are new to you", *phrases]
+        phrases = ["new to you", *phrases]
     slots = ["<c1>", "<c2>", "<c3>"]
     if len(phrases) > 3:
         phrases = [*phrases[:2], listed(phrases[2:])]

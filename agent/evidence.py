@@ -20,7 +20,9 @@ from catalog.items import Catalog, Facet, Item
 #: On the bundled films one random pair in a hundred reaches it.
 ALIKE = 0.58
 #: The same for a free-text wish against an item; short texts score lower (one in a hundred).
-ABOUT = 0.32
+ABOUT = 0.38
+#: One word alone is vaguer: "chess" comes as near to a film about rules of any kind.
+ABOUT_WORD = 0.4
 #: How much further along a scale (0-4) an item must be to be called "funnier".
 SCALE_STEP = 0.4
 #: What synonyms of themes look like when they are adjectives: "dystopian", "magical".
@@ -190,7 +192,8 @@ def _about_ties(
         met = frozenset[str]().union(*(stems(str(v)) for hit in hits.values() for v in hit))
         whole = bool(asked) and asked <= met
         # One word of several ("hopeful" of "hopeful about grief") is not yet a fit.
-        fits = whole or score >= ABOUT or (bool(hits) and score >= ABOUT / 2)
+        near = ABOUT if len(asked) > 1 else ABOUT_WORD
+        fits = whole or score >= near or (bool(hits) and score >= ABOUT / 2)
         if premise is not None and item.values.get(premise.name) and fits:
             text = str(item.values[premise.name])
             evidence = field_evidence(item, premise, text, "<i1.premise>")

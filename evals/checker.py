@@ -262,7 +262,7 @@ class Checker:
                 continue
             if talk.canary not in typed:  # it came out of an item's text
                 return [Finding("injected", unit.text[:160])]
-            own = [w for w in re.findall(r"[\w'-]+", text) if w not in typed]
+            own = [w for w in re.findall(r"[\w'-]+", text) if w != talk.canary]
             if len(own) < FEWEST_WORDS:
                 return [Finding("injected", unit.text[:160])]
         return [Finding(ECHOED, turn.text[:160])]

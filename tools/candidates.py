@@ -46,6 +46,8 @@ RANKER: Final = Path(__file__).parent.parent / "models" / "parley-small" / "rank
 VARIETY: Final = 0.6
 #: What likeness to something disliked costs, above an everyday likeness.
 DISLIKE, EVERYDAY = 3.0, 0.35
+#: What is left of the conversation's own order when a subject was asked for in words.
+SUBJECT_FIRST = 0.4
 SAID: Final = [NAMES.index("words"), NAMES.index("named_people")]
 
 
@@ -191,7 +193,9 @@ class Candidates:
         pool = self.features.conversation(query, may, extra=extra, ready=ready, leave=leave)
         scores = self.ranker.scores(pool.features)
         asked = requests[pool.rows]
-        asked[:, REQUESTS.index("ranker")] = scores
+        # Who asks for "a film about chess" after naming one they like wants chess first.
+        taste = SUBJECT_FIRST if query.about and query.named and not query.anchors else 1.0
+        asked[:, REQUESTS.index("ranker")] = taste * scores
         if query.definite:
             scores = asked @ self.ranker.request
         elif query.seed and not query.named and not pool.features[:, SAID].any():
