@@ -50,6 +50,8 @@ class Assembly:
             self.encoder = Encoder.load(settings.model / "understander", self.embedder)
         self.loaded = load_small(settings.model)
         self.llm = talker(settings, self.loaded)
+        if settings.recommender is not None:  # the talker keeps its own
+            self.loaded = load_small(settings.recommender)
         self._bound: Catalog | None = None  # whose codes the loaded model's rows stand for
         self._rules = b""
 
@@ -107,7 +109,7 @@ class Assembly:
         bound = self._bound
         loaded = self.loaded
         if bound is not None and not np.array_equal(bound.codebooks, catalog.codebooks):
-            loaded = load_small(self.settings.model)
+            loaded = load_small(self.settings.recommender or self.settings.model)
         if loaded.projection is not None and (bound is None or loaded is not self.loaded):
             loaded.bind(catalog.codebooks)
         self._bound, self.loaded = catalog, loaded

@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     home: Path = Field(ROOT / ".parley", description="conversations, profiles, vector index")
     catalog: Path = Field(ROOT / "catalog" / "data" / "movies", description="a built catalogue")
     model: Path = Field(ROOT / "models" / "parley-small", description="weights and tokenizer")
+    recommender: Path | None = Field(
+        None, description="another model for the slates (training.adapt); default: the same"
+    )
     host: str = Field("127.0.0.1", min_length=1, description="address the page listens on")
     port: int = Field(7860, ge=1, le=65535, description="port the page listens on")
     threads: int = Field(

@@ -30,6 +30,17 @@ MAX_CHARS: Final = 3_000  # of a turn that are read at all: nobody types more, a
 _QUOTES: Final = str.maketrans(
     {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "."}
 )
+_PLAINER: Final = tuple(
+    (re.compile(pattern, re.IGNORECASE), plain)
+    for pattern, plain in (
+        (r"\b((?:1[89]|20)\d\d) at the latest\b", r"not after \1"),
+        (r"\b((?:1[89]|20)\d\d) at the earliest\b", r"not before \1"),
+        (
+            r"\b(?:can|could) (?:it|they|that) be (?=(?:a (?:bit|little) )?(?:less|more)\b)",
+            "make it ",
+        ),
+    )
+)
 _LEXICONS: "WeakKeyDictionary[Catalog, Lexicon]" = WeakKeyDictionary()
 
 
@@ -47,7 +58,7 @@ def understand(
     Never raises on any text: what cannot be read comes back as intent "chat".
     """
     lexicon = lexicon_of(catalog)
-    said = respell(spell_out(clean(text), state), lexicon, linker)
+    said = respell(spell_out(plainer(clean(text)), state), lexicon, linker)
     reading = Reading(said, state, catalog, linker, lexicon)
     if encoder is not None and arm != "rules" and reading.text:
         reading.sensed = encoder.read(reading.text, context_of(state, catalog))
@@ -60,6 +71,13 @@ def lexicon_of(catalog: "Catalog") -> Lexicon:
     if catalog not in _LEXICONS:
         _LEXICONS[catalog] = Lexicon(catalog)
     return _LEXICONS[catalog]
+
+
+def plainer(text: str) -> str:
+    """Two ways of asking, in the words the rules know: they mean the same."""
+    for pattern, plain in _PLAINER:
+        text = pattern.sub(plain, text)
+    return text
 
 
 def clean(text: str) -> str:

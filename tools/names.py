@@ -126,7 +126,7 @@ def title_forms(title: str) -> dict[str, str]:
     halves = [skeleton(words_of(h)) for h in _SUBTITLE.split(plain) if h]
     if len(halves) > 1 and halves[0] and halves[-1]:
         add(halves[0], "short")
-        if len(halves[-1]) > 1:
+        if len(halves[-1]) > 1 and halves[-1][0] not in _PART:  # every saga has a chapter 4
             add(halves[-1], "tail")
         add(tuple(w for h in halves for w in h if w not in _PART), "full")
     if len(full) >= 3:

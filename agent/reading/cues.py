@@ -109,7 +109,7 @@ _CUES: Final[list[tuple[Operator, str]]] = [
     ),
     (
         "not",
-        r"(?:avoid(?:ing)?|skip(?:ping)?|no more|enough (?:of|with)|minus|sans|leave out|hold the|anything without|less of|not so much|keep out|cut out|no|not|non|without|nothing|none|never|neither|nor|zero)\b-?",
+        r"(?:avoid(?:ing)?|skip(?:ping)?|no more|enough (?:of|with)|minus|sans|leave out|hold the|anything without|less of|not so much|keep out|cut out|no|not|non|without|nothing|none|never|neither|nor|zero)\b-?(?:\s+any\b)?",
     ),
     (
         "similar",

@@ -151,8 +151,8 @@ _AGE: Final = (
 )
 _GROUPS: Final = (
     (r"\b(?:for|with|suitable for|ok for|okay for|appropriate for)\s+(?:\w+\s+){0,2}?toddlers?\b|\bfor (?:the |my )?little ones\b|\bpreschool\w*", 0, "le"),
-    (r"\b(?:for|with|suitable for|ok for|okay for|appropriate for|@VERB with)\s+(?:\w+\s+){0,2}?(?:kids?|child(?:ren)?|sons?|daughters?|family|families|grandkids|grandchildren|nephews?|nieces?)\b|\b(?:kid|child|family)[- ]friendly\b|\bkids?'?s?'? (?:@NOUN|stuff)\b|\bthe whole family\b", 9, "le"),
-    (r"\b(?:for|with|suitable for|ok for|okay for)\s+(?:\w+\s+){0,2}?(?:teens?|teenagers?)\b", 12, "le"),
+    (r"\b(?:for|with|suitable for|ok for|okay for|appropriate for|@VERB with)\s+(?:\w+\s+){0,2}?(?:kids?|child(?:ren)?|sons?|daughters?|family|families|grandkids|grandchildren|nephews?|nieces?)\b(?! in\b)|\b(?:kid|child|family)[- ]friendly\b|\bkids?'?s?'? (?:@NOUN|stuff)\b|\bthe whole family\b", 9, "le"),
+    (r"\b(?:for|with|suitable for|ok for|okay for)\s+(?:\w+\s+){0,2}?(?:teens?|teenagers?)\b(?! in\b)", 12, "le"),
     (r"\bnot? (?:too )?(?:r[- ]rated|18\+?|adult (?:content|stuff|themes))\b|\bno adult (?:content|stuff|themes)\b", 15, "le"),
     (r"\bfor (?:adults|grown[- ]?ups)(?: only)?\b|\badults only\b|\bnot for (?:kids|children)\b", 15, "ge"),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from tools.names import Token, fold
 _WORDS: Final = """
     random seem seems sound sounds together
     a about above absolutely actually after afternoon again age ah all along alright also am
-    amazing an and another any anybody anyone anything anyway are around as at available
+    amazing an and another any anybody anyone anything anyway are around as at available back
     awesome based be because been before being best better bit bored both bring btw but by bye
     called couple came released can can't cant cheers choose choosing classic come cool could could've couldnt
     dealing deals decade definitely did didnt different do does doesnt doing

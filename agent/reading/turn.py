@@ -69,6 +69,8 @@ def read(r: Reading) -> StateUpdate:
         indifferent=tuple(dict.fromkeys(said.indifferent)),
     )
     update = decide_intent(r, update, bool(every or it or p.refs))
+    if about and r.state.beliefs.about and _anew(r):
+        update = update.model_copy(update={"retract": (*update.retract, "about")})
     return settle(r, update) if r.sensed is not None else update
 
 
@@ -268,7 +270,22 @@ def _avoided(r: Reading, p: Pieces, said: Said) -> list[str]:
     return out[:2]
 
 
+def _anew(r: Reading) -> bool:
+    """ "a film about chess" is a request of its own, "also with robots" adds to the last one."""
+    if re.search(r"\b(?:also|too|as well|and with|plus|still)\b", r.low):
+        return False
+    nouns = "|".join(re.escape(noun) for noun in sorted(r.lexicon.nouns) if noun)
+    return bool(re.search(rf"\b(?:an?|some|any)\b(?: [\w'-]+){{0,3}} (?:{nouns})\b", r.low))
+
+
 def _about(r: Reading, p: Pieces, said: Said, named: bool, unknown: list[str]) -> str:
+    """What the turn is about; a soft wish is not said a second time beside a subject."""
+    found = _described(r, p, said, named, unknown).split(", ")
+    wished = {w.said.casefold() for w in said.wishes}
+    return ", ".join([one for one in found if one.casefold() not in wished] or found)
+
+
+def _described(r: Reading, p: Pieces, said: Said, named: bool, unknown: list[str]) -> str:
     hard = list(said.hard)
     for name in unknown:
         place = r.text.find(name)

@@ -75,6 +75,22 @@ def test_a_new_anchor_takes_over_from_the_old_one() -> None:
     assert {m.item_id: m.relative for m in held.mentions} == {"a": False, "b": True}
 
 
+def test_a_new_subject_leaves_what_was_about_the_last_one() -> None:
+    held = Beliefs(
+        mentions=(Mention(item_id="a", said="A", attitude="like", relative=True),),
+        wishes=(
+            Wish(scale="pace", direction=1, said="less slow", relative_to="a"),
+            Wish(scale="humour", direction=1, said="funny"),
+        ),
+        about=(About(text="robots"),),
+    )
+    update = StateUpdate(intent="critique", about=(About(text="chess"),), retract=("about",))
+    after = apply(held, update)
+    assert [w.said for w in after.wishes] == ["funny"]
+    assert [a.text for a in after.about] == ["chess"]
+    assert not after.mentions[0].relative
+
+
 def test_starting_over_keeps_what_was_shown_and_refused() -> None:
     held = Beliefs(
         clauses=(clause("year", "ge", 2000),),

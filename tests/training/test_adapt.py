@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agent.agent import Agent
+from agent.settings import Settings
 from catalog.embed import Embedder
 from catalog.items import Catalog
 from tests.tiny_lm import tiny_folder
@@ -100,3 +102,9 @@ def test_the_command_trains_measures_and_leaves_a_loadable_model(tmp_path: Path)
     assert figures["n"] > 0
     assert {"retrieval_R@10", "before_R@10", "after_R@10"} <= set(figures)
     assert load_small(tmp_path / "run" / "model").projection is not None
+    chosen = {"catalog": OUTDOOR, "home": tmp_path / "home", "watch_seconds": 0}
+    agent = Agent.open(Settings.load(recommender=tmp_path / "run" / "model", **chosen))
+    *_, last = agent.turn("t", "a tent for two under 300 €")
+    assert last.turn is not None and last.turn.slate is not None
+    assert last.turn.slate.ordered_by == "llm" and last.turn.slate.item_ids
+    agent.close()

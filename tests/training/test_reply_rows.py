@@ -145,8 +145,8 @@ def test_how_a_tie_was_earned_follows_its_evidence(grammar: Grammar, catalog: Ca
     wanted = Clause(field="maker", op="any", values=("Ada Holm",))
     refused = Clause(field="maker", op="none", values=("Ben Ruiz",))
     for clause, way in ((wanted, "asked"), (refused, "kept")):
-        (tie,) = ties(catalog, item, Beliefs(clauses=(clause,)))
-        assert (tie.name, earned(tie)) == ("maker", way)
+        found = [t for t in ties(catalog, item, Beliefs(clauses=(clause,))) if t.name == "maker"]
+        assert [earned(tie) for tie in found] == [way]
     assert earned(ties(catalog, item, Beliefs())[0]) == "bare"
 
 
