@@ -11,7 +11,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agent.phrases import clauses_text, label, listed, spoken, value_text, wanted_text
+from agent.phrases import (
+    clauses_text,
+    label,
+    listed,
+    quotable,
+    spoken,
+    value_text,
+    wanted_text,
+)
 from agent.state import Beliefs, Evidence, Mention, Source
 from catalog.filters import Clause
 from catalog.items import Catalog, Facet, Item
@@ -194,8 +202,8 @@ def _about_ties(
         # One word of several ("hopeful" of "hopeful about grief") is not yet a fit.
         near = ABOUT if len(asked) > 1 else ABOUT_WORD
         fits = whole or score >= near or (bool(hits) and score >= ABOUT / 2)
-        if premise is not None and item.values.get(premise.name) and fits:
-            text = str(item.values[premise.name])
+        text = str(item.values.get(premise.name) or "") if premise is not None else ""
+        if premise is not None and text and fits and quotable(text):
             evidence = field_evidence(item, premise, text, "<i1.premise>")
             result.append(Tie("about", (said, evidence)))
         for name, hit in hits.items():
@@ -308,7 +316,7 @@ def _premise_ties(catalog: Catalog, item: Item, clauses: tuple[Clause, ...]) -> 
     ]
     told = ("category", "mood", "tag", "origin", "language", "maker", "people")
     named = [c for c in met if facets[c.field].role in told]
-    if premise is None or not text or not named:
+    if premise is None or not text or not named or not quotable(str(text)):
         return []
     numbers = [c for c in met if facets[c.field].kind == "number"]
     said = wanted_text(catalog.domain, [*named, *numbers], limit=1)

@@ -4,6 +4,7 @@ Everything comes from the catalogue's own facets (label, unit, role), so a shop 
 lamps gets "under 40 €" from the same code that says "from 2000 or later" of films.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,6 +20,19 @@ LARGER = {"g": (1000, "kg"), "ml": (1000, "l"), "mm": (1000, "m"), "m": (1000, "
 #: Units whose singular is no matter of an "s".
 ONE = {"people": "person", "feet": "foot", "inches": "inch", "in stock": "in stock"}
 MONEY = frozenset("€ $ £ ¥ eur euro euros usd dollars dollar gbp pounds chf".split())
+
+
+#: Text of an item that talks to the machine instead of telling of the item.
+_TALKS_TO_US = re.compile(
+    r"[<>{}\[\]|]|\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:rules?|instructions?|prompts?|above)\b"
+    r"|\b(?:system prompt|as an ai|you must (?:recommend|say|reply|answer))\b",
+    re.IGNORECASE,
+)
+
+
+def quotable(text: str) -> bool:
+    """Whether a catalogue's sentence may be quoted to a person: no markup, no orders to us."""
+    return not _TALKS_TO_US.search(text)
 
 
 def listed(values: Iterable[str], joint: str = "and") -> str:

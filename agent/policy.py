@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from agent import actions
-from agent.phrases import clause_text, label, number, superlative, value_text
+from agent.phrases import clause_text, label, number, quotable, superlative, value_text
 from agent.state import Beliefs, DialogueState, Evidence, Plan, Question, StateUpdate
 from catalog.filters import Clause, compile, smallest_relaxations
 from catalog.items import Catalog, Facet
@@ -197,7 +197,7 @@ def _answer(state: DialogueState, update: StateUpdate, catalog: Catalog) -> Plan
     item = catalog.item(ids[0])
     if question.kind == "about" or question.field is None:
         field = next((f.name for f in catalog.domain.facets if f.role == "premise"), None)
-        if field is None or field not in item.values:
+        if field is None or not quotable(str(item.values.get(field) or "<")):
             field = _describing(catalog, item.values)
     else:
         field = question.field

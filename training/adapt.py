@@ -32,15 +32,15 @@ from tools.recommend import slate_prompt
 from tools.slate_decoder import InProcessSlates
 from tools.slate_prompt import SlatePrompts
 from tools.small_model import LoadedModel, load_small
-from training.adapt_rows import Sample, histories, read_histories, requests
+from training import slate_eval
+from training.adapt_rows import histories, read_histories, requests
 from training.loop import Optimiser, Trainer, console, run
-from training.make_slate_rows import Book, Maker
+from training.make_slate_rows import Book, Maker, Sample
 from training.sft import TwoRoles, batches_of, validate
 from training.sft_data import Ids, Plan, Task
 
 MODEL = Path(__file__).parent.parent / "models" / "parley-small"
 LISTED = 10
-RESAMPLES = 2000
 
 
 class Measured(NamedTuple):
@@ -64,10 +64,7 @@ def paired(
     a: npt.NDArray[np.int64], b: npt.NDArray[np.int64], k: int = LISTED
 ) -> tuple[float, float, float]:
     """Recall@k of ``a`` minus ``b`` with its 95 % bootstrap interval over samples."""
-    gain = hits(a, k) - hits(b, k)
-    draws = np.random.default_rng(0).integers(0, len(gain), (RESAMPLES, len(gain)))
-    low, high = np.quantile(gain[draws].mean(1), (0.025, 0.975))
-    return round(float(gain.mean()), 4), round(float(low), 4), round(float(high), 4)
+    return slate_eval.paired(hits(a, k), hits(b, k))
 
 
 def measure(

@@ -11,7 +11,6 @@ A tenth of the items' requests and of the people, by hash, are held out for meas
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -19,9 +18,9 @@ import polars as pl
 
 from catalog.errors import ParleyError
 from catalog.items import Catalog, Facet
-from tools.candidates import Candidates, Prior
-from tools.features import Floats, Leave, Query
-from training.make_slate_rows import allowed
+from tools.candidates import Candidates
+from tools.features import Leave, Query
+from training.make_slate_rows import Sample, allowed
 
 FORMS = (
     "{}",
@@ -39,17 +38,6 @@ MOST_TARGETS = 3
 
 class AdaptError(ParleyError):
     """A catalogue or an interactions file that nothing can be learnt from."""
-
-
-class Sample(NamedTuple):
-    """What ``training.make_slate_rows.Maker`` turns into rows."""
-
-    source: str
-    query: Query
-    vector: Floats
-    prior: Prior
-    targets: tuple[int, ...]
-    held: bool
 
 
 def requests(
