@@ -270,6 +270,13 @@ def _avoided(r: Reading, p: Pieces, said: Said) -> list[str]:
     return out[:2]
 
 
+#: Orders to a machine are no subject: nobody looks for films about "your next sentence".
+_ORDERS: Final = re.compile(
+    r"\b(?:translate|repeat after|print|output|ignore|disregard|pretend|system prompt|instructions?"
+    r"|(?:next|previous) (?:sentence|message|reply)|verbatim|(?:respond|reply|answer) with)\b"
+)
+
+
 def _anew(r: Reading) -> bool:
     """ "a film about chess" is a request of its own, "also with robots" adds to the last one."""
     if re.search(r"\b(?:also|too|as well|and with|plus|still)\b", r.low):
@@ -280,7 +287,10 @@ def _anew(r: Reading) -> bool:
 
 def _about(r: Reading, p: Pieces, said: Said, named: bool, unknown: list[str]) -> str:
     """What the turn is about; a soft wish is not said a second time beside a subject."""
-    found = _described(r, p, said, named, unknown).split(", ")
+    words = _described(r, p, said, named, unknown)
+    if _ORDERS.search(words):
+        return ""
+    found = words.split(", ")
     wished = {w.said.casefold() for w in said.wishes}
     return ", ".join([one for one in found if one.casefold() not in wished] or found)
 
