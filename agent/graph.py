@@ -22,6 +22,7 @@ from langgraph.runtime import Runtime
 
 from agent import actions
 from agent import beliefs as critique
+from agent.applying import applicable
 from agent.briefs import Unitary, opening, plain, reason
 from agent.policy import blocked, decide, slate_size
 from agent.recommending import Chosen, Recommender
@@ -70,6 +71,7 @@ def understand(state: DialogueState, runtime: Runtime[Running]) -> dict[str, Any
         user = user.model_copy(update={"update": runtime.context.parts.read(user.text, state)})
     assert user.update is not None
     beliefs = critique.apply(state.beliefs, user.update)
+    beliefs = applicable(beliefs, user.update, runtime.context.parts.catalog)
     stopwatch(trace, "understand", started)
     turns = [*state.turns[:-1], user]
     return {"turns": turns, "beliefs": beliefs, "plan": None, "trace": trace}

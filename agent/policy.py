@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 
 from agent import actions
-from agent.phrases import clause_text, label, number, quotable, superlative, value_text
+from agent.phrases import clauses_text, label, number, quotable, superlative, value_text
 from agent.state import Beliefs, DialogueState, Evidence, Plan, Question, StateUpdate
 from catalog.filters import Clause, compile, smallest_relaxations
 from catalog.items import Catalog, Facet
@@ -83,13 +83,16 @@ def blocked(beliefs: Beliefs, catalog: Catalog, excluded_rows: Sequence[int]) ->
     """Nothing is left: name the clauses that collide and what dropping each would admit."""
     options = smallest_relaxations(catalog, beliefs.clauses, excluded_rows)
     facets = {f.name: f for f in catalog.domain.facets}
-    words = tuple(" and ".join(_short(facets, c) for c in drop) for drop in options[:4])
+    words = tuple(_short(facets, drop) for drop in options[:4])
     return Plan(act="blocked", relax=tuple(options[:4]), options=words)
 
 
-def _short(facets: dict[str, Facet], clause: Clause) -> str:
-    words = clause_text(facets[clause.field], clause).removeprefix("that are ")
-    return f"the {facets[clause.field].label} ({words})"
+def _short(facets: dict[str, Facet], drop: Sequence[Clause]) -> str:
+    """ "the price (at most 40 €) and the year (from 2000 on)"; a range is said once."""
+    return " and ".join(
+        f"the {facets[clause.field].label} ({words.removeprefix('that are ')})"
+        for clause, words in clauses_text(facets, drop)
+    )
 
 
 def _knows_nothing(beliefs: Beliefs) -> bool:

@@ -33,6 +33,7 @@ _QUOTES: Final = str.maketrans(
 _PLAINER: Final = tuple(
     (re.compile(pattern, re.IGNORECASE), plain)
     for pattern, plain in (
+        (r",? what(?:'s| is)? next\b\??", ". Anything else?"),
         (r"\b((?:1[89]|20)\d\d) at the latest\b", r"not after \1"),
         (r"\b((?:1[89]|20)\d\d) at the earliest\b", r"not before \1"),
         (

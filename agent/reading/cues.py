@@ -117,7 +117,7 @@ _CUES: Final[list[tuple[Operator, str]]] = [
     ),
     (
         "want",
-        r"(?:give|show|find|get|recommend|suggest|bring|offer)(?: (?:me|us))?\b|(?:i|we|i'?m|we'?re|im)?(?: am| are)?\s?(?:want|need|fancy|crave|craving|prefer|looking for|searching for|in the mood for|after|feel like|up for|hoping for|interested in|thinking of|thinking)\b|(?:something|anything|some|maybe|perhaps|how about|what about|ideally|preferably|only|just|must be|has to be|needs to be|should be|make it|instead|any|want|needs?|let'?s (?:go|try|do|see)|go for|rather|keep)\b",
+        r"(?:give|show|find|get|recommend|suggest|bring|offer)(?: (?:me|us))?\b|(?:i|we|i'?m|we'?re|im)?(?: am| are)?\s?(?:want|need|fancy|crave|craving|prefer|looking for|searching for|in the mood for|feel like|up for|hoping for|interested in|thinking of|thinking)\b|(?:i|we|i'?m|we'?re|im)(?: am| are)? after\b|(?:something|anything|some|maybe|perhaps|how about|what about|ideally|preferably|only|just|must be|has to be|needs to be|should be|make it|instead|any|want|needs?|let'?s (?:go|try|do|see)|go for|rather|keep)\b",
     ),
 ]
 _BEFORE: Final = r"(?<![\w'])"
