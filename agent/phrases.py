@@ -48,6 +48,8 @@ def number(value: float, unit: str | None) -> str:
     if unit in LARGER and abs(value) >= LARGER[unit][0]:
         value, unit = value / LARGER[unit][0], LARGER[unit][1]
     text = f"{round(value, 4):g}" if abs(value) < 1e6 else f"{value:,.0f}"
+    if unit and unit.casefold() in MONEY and value % 1:
+        text = f"{value:,.2f}"  # 39.90 €, not 39.9 €
     if unit and value == 1:
         unit = ONE.get(unit, unit.removesuffix("s"))
     return f"{text} {unit}" if unit else text
