@@ -107,6 +107,8 @@ def _one_byte(path: Path) -> Encoding:
 
     best = from_bytes(sample).best()
     name = best.encoding if best is not None else "latin-1"
+    if name.startswith(("utf_16", "utf_32")):  # these begin with a mark, looked for before
+        name = "latin-1"
     return Encoding(
         name, broken=True, note=f"read as {name}, a guess: --encoding names another if it is wrong"
     )
