@@ -10,7 +10,7 @@ endif
 IN_VENV := .venv/bin/python
 PYTEST := $(IN_VENV) -m pytest
 
-.PHONY: help chat test check format test-slow test-browser env-train clean
+.PHONY: help chat test check format test-slow test-browser test-serving env-train env-serving clean
 
 help:
 	@echo "make chat          install what is needed and start the chat page on 127.0.0.1:7860"
@@ -21,6 +21,8 @@ help:
 	@echo "make format        let ruff sort imports and format"
 	@echo "make test-slow     the tests marked slow"
 	@echo "make test-browser  the page in a real Chromium (/usr/bin/chromium)"
+	@echo "make env-serving   make .venv-vllm with vLLM, for python -m agent.serve"
+	@echo "make test-serving  the tests against a real vLLM server (on the CPU where there is no GPU)"
 	@echo "make env-train     add the packages of training/"
 	@echo "make clean         remove .venv and caches; conversations are kept"
 
@@ -38,7 +40,7 @@ endif
 
 test:
 	@$(INSTALL) runtime test
-	$(PYTEST) -m "not slow and not browser"
+	$(PYTEST) -m "not slow and not browser and not serving and not topology"
 
 check:
 	@$(INSTALL) runtime test
@@ -53,11 +55,19 @@ format:
 
 test-slow:
 	@$(INSTALL) runtime test train
-	$(PYTEST) -m "slow and not browser"
+	$(PYTEST) -m "slow and not browser and not serving and not topology"
 
 test-browser:
 	@$(INSTALL) runtime test
 	$(PYTEST) -m browser
+
+# vLLM has an environment of its own: it pins other versions of shared packages.
+env-serving:
+	@$(PYTHON) scripts/install_serving.py
+
+test-serving: env-serving
+	@$(INSTALL) runtime test
+	$(PYTEST) -m serving
 
 env-train:
 	@$(INSTALL) runtime train

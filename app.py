@@ -8,11 +8,11 @@ once, and so that the libraries find the environment that keeps them off the net
 """
 
 import errno
-import logging
 import socket
 import sys
 import time
 
+from agent.logs import set_up_logs
 from agent.settings import Settings, stay_local
 from catalog.errors import ParleyError
 
@@ -23,7 +23,7 @@ def main() -> None:
     stay_local()
     try:
         settings = Settings.load()
-        logging.basicConfig(level=settings.log_level.upper())
+        set_up_logs(settings)
         check_port(settings.host, settings.port)
         serve(settings, started)
     except ParleyError as error:
@@ -55,8 +55,10 @@ def serve(settings: Settings, started: float) -> None:
     """Open the agent and the page; returns when interrupted."""
     print("Parley opens its catalogue and models ...", flush=True)
     import uvicorn
+    from uvicorn.config import LOGGING_CONFIG
 
     from agent.agent import Agent
+    from agent.telemetry import send_spans
     from page.server import create
 
     class Announced(uvicorn.Server):
@@ -68,6 +70,7 @@ def serve(settings: Settings, started: float) -> None:
             print(f"Parley is ready on http://{shown}:{settings.port}", flush=True)
             print(f"({time.monotonic() - started:.0f} s; Ctrl-C ends it)", flush=True)
 
+    send_spans(settings)
     app = create(Agent.open(settings), settings)
     Announced(
         uvicorn.Config(
@@ -75,6 +78,9 @@ def serve(settings: Settings, started: float) -> None:
             host=settings.host,
             port=settings.port,
             log_level=settings.log_level,
+            # uvicorn's own lines have a form of their own, unless all are to be JSON.
+            log_config=None if settings.log_format == "json" else LOGGING_CONFIG,
+            access_log=False,  # an address may hold words: what is typed into a search
             timeout_graceful_shutdown=3,  # a turn that is cut off goes on at the next start
         )
     ).run()

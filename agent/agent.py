@@ -11,20 +11,28 @@ ends whichever of them runs.
 
 import uuid
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from langchain_core.runnables import RunnableConfig
 
 from agent import actions
+from agent.checkpoints import database_of, open_memory
 from agent.errors import AgentError
+from agent.feedback import Feedback
 from agent.graph import Parts, build
 from agent.history import Conversation, History
-from agent.memory import back, before_message, begin, load, open_saver, thread_config, undo
+from agent.keeping import Keeping
+from agent.memory import back, before_message, begin, load, thread_config, undo
+from agent.metrics import Metrics
+from agent.notices import FORGOTTEN
+from agent.profile import NOBODY, Profiles
 from agent.renewal import InUse, Renew
-from agent.running import Running, Threads
+from agent.running import Running
 from agent.settings import Settings
 from agent.state import Action, Beliefs, DialogueState, Frozen, Plan, Turn, Unit
+from agent.telemetry import ended, turn_span
 from catalog.items import Catalog
 
 MAX_USER_CHARS = 10_000
@@ -47,17 +55,22 @@ class Agent:
     def __init__(
         self,
         parts: Parts,
-        database: Path,
+        database: Path | str,
         *,
         renew: Renew | None = None,
         watch_seconds: float = 0.0,
     ) -> None:
         self._in_use = InUse(parts, renew, watch_seconds)
-        self.saver = open_saver(database)
-        self.history = History(database)
-        self.graph = build(self.saver)
+        self.memory = open_memory(database)
+        self.history = History(self.memory.store)
+        self.profiles = Profiles(self.memory.store)
+        self.feedback = Feedback(self.memory.store)
+        self.graph = build(self.memory.saver)
+        self.metrics = Metrics(items=lambda: self.catalog.count)
+        self.keeping = Keeping(self.memory, self.graph, self.history, self.profiles)
+        self.keeping.with_thread.append(self.feedback.forget_thread)
         # One turn at a time in a thread: two tabs of one conversation must not interleave.
-        self._threads = Threads()
+        self._threads = self.memory.threads
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -65,18 +78,21 @@ class Agent:
         from agent.assemble import Assembly
 
         assembly = Assembly(settings)
-        return cls(
+        agent = cls(
             assembly.parts(),
-            settings.home / "conversations.sqlite",
+            database_of(settings),
             renew=assembly.renew,
             watch_seconds=settings.watch_seconds,
         )
+        if settings.retention_days is not None:
+            agent.keeping.expire_daily(settings.retention_days)
+        return agent
 
     def close(self) -> None:
-        """Stop watching the catalogue and let go of the conversations' file."""
+        """Stop watching the catalogue and let go of the conversations' database."""
         self._in_use.close()
-        self.history.close()
-        self.saver.conn.close()
+        self.keeping.close()
+        self.memory.close()
 
     @property
     def parts(self) -> Parts:
@@ -95,11 +111,13 @@ class Agent:
             AgentError: a model failed; the message is kept and the thread can go on.
         """
         text = text.strip()[:MAX_USER_CHARS]
+        self._finish_forgetting(thread)
         with self._threads.hold(thread) as stop:
             running = Running(self.parts, stop)
             self._resume(thread, running)
             said = Turn(role="user", text=text)
             last = yield from self._answer(thread, running, said, user)
+        self._finish_forgetting(thread)
         yield Event(kind="done", turn=last, text=last.text)
 
     def act(self, thread: str, action: Action, *, user: str = "anonymous") -> Iterator[Event]:
@@ -232,6 +250,18 @@ class Agent:
             undo(self.graph, thread)
             return self._noted(thread, owner)
 
+    def begin(self, user: str, state: DialogueState | None = None) -> str:
+        """A new conversation of this person's, empty or going on from ``state``; its name.
+
+        It is theirs from now on, and listed once something is said in it.
+        """
+        thread = self.new_thread()
+        begin(self.graph, thread)
+        values = state.model_copy(update={"user": user}) if state else DialogueState(user=user)
+        every = {name: getattr(values, name) for name in DialogueState.model_fields}
+        self.graph.update_state(thread_config(thread), every, as_node="respond")
+        return thread
+
     def conversations(self, user: str) -> list[Conversation]:
         """The conversations that this person began, newest first."""
         return self.history.conversations(user)
@@ -247,8 +277,10 @@ class Agent:
             if state.turns and state.user != user and not self.history.owns(user, thread):
                 raise AgentError("This conversation is another person's; it was not deleted.")
             # The words first: should this be cut off, the list still leads here.
-            self.saver.delete_thread(thread)
+            self.memory.saver.delete_thread(thread)
             self.history.forget(thread, user)
+            self.profiles.forget_thread(thread, user)
+            self.feedback.forget_thread(thread, user)
 
     def reload(self) -> bool:
         """Serve from the rebuilt catalogue, if there is one; turns in flight keep the old.
@@ -257,6 +289,21 @@ class Agent:
         is logged, once, and the old one stays.
         """
         return self._in_use.reload()
+
+    def forget(self, user: str, thread: str | None = None) -> None:
+        """Delete all that is kept of a person; of one without a name, this conversation."""
+        if user not in NOBODY:
+            self.keeping.forget(user)
+        elif thread is not None:
+            self.delete(thread, user=user)
+
+    def _finish_forgetting(self, thread: str) -> None:
+        """Delete everything of a person whose last message confirmed it; a process that was
+        killed before it could does so with the next message."""
+        state = load(self.graph, thread)
+        said = next((t for t in reversed(state.turns) if t.role == "user"), None)
+        if said and said.update and said.update.notice == FORGOTTEN:
+            self.forget(state.user, thread)
 
     @staticmethod
     def new_thread() -> str:
@@ -294,22 +341,27 @@ class Agent:
         values: dict[str, Any] | None,
         config: RunnableConfig | None = None,
     ) -> Iterator[Event]:
-        stream = self.graph.stream(
-            values,
-            config or thread_config(thread),
-            context=running,
-            stream_mode="custom",
-            durability="sync",
-        )
-        for event in stream:
-            unit = event.get("unit")
-            yield Event(
-                kind=event["kind"],
-                unit=unit,
-                text=unit.text if unit else "",
-                item_id=unit.item_id if unit else None,
-                item_ids=event.get("item_ids", ()),
+        state = DialogueState.model_validate(values or load(self.graph, thread))
+        message = sum(t.role == "user" for t in state.turns) - 1
+        held = self.profiles.held(state.user, thread, message)
+        with self.metrics.turn() as done, ended(turn_span()) as span:
+            stream = self.graph.stream(
+                values,
+                config or thread_config(thread),
+                context=replace(running, held=held, parts=running.parts.of(state.user), span=span),
+                stream_mode="custom",
+                durability="sync",
             )
+            for event in stream:
+                unit = event.get("unit")
+                yield Event(
+                    kind=event["kind"],
+                    unit=unit,
+                    text=unit.text if unit else "",
+                    item_id=unit.item_id if unit else None,
+                    item_ids=event.get("item_ids", ()),
+                )
+            done(load(self.graph, thread).turns[-1])
 
     def _resume(self, thread: str, running: Running) -> None:
         if self.graph.get_state(thread_config(thread)).next:
@@ -329,4 +381,5 @@ class Agent:
         state = load(self.graph, thread)
         kept = state.model_copy(update={"user": owner}) if owner else state
         self.history.note(thread, kept)
+        self.profiles.note(thread, kept.user, kept, self.catalog)
         return state

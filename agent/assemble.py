@@ -5,24 +5,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 
+from agent.ab import Arms, parsed
+from agent.budget import Budget
 from agent.encoder import Encoder
+from agent.engines import roles
 from agent.graph import Parts
-from agent.llm import LLM, BatchingLLM, EndpointLLM, TransformersLLM
+from agent.opening import Place, Shelf
+from agent.reader import Reader
 from agent.recommending import Recommender
 from agent.respond import Writer
-from agent.settings import Settings
+from agent.settings import Settings, SettingsError
 from agent.state import DialogueState, StateUpdate
-from agent.understand import lexicon_of, understand
+from agent.understand import understand
 from agent.verify import Verifier
-from catalog.embed import Embedder
-from catalog.folder import fingerprint, read_manifest
+from catalog.embed import Embedder, choose
 from catalog.items import Catalog
-from catalog.rules import Rules
-from catalog.store import VectorStore
-from tools.candidates import Candidates
-from tools.find_title import TitleLinker
-from tools.slate_decoder import BatchingSlates, InProcessSlates
 from tools.small_model import LoadedModel, load_small
 
 Read = Callable[[str, DialogueState], StateUpdate]
@@ -44,94 +43,104 @@ class Assembly:
     def __init__(self, settings: Settings) -> None:
         torch.set_num_threads(settings.threads)
         self.settings = settings
+        self._compared = parsed(settings.ab) if settings.ab else ()
+        if self._compared and settings.recommender is not None:
+            raise SettingsError(
+                "PARLEY_AB and PARLEY_RECOMMENDER both say which model orders slates: unset one; "
+                "PARLEY_AB names a model for everybody."
+            )
+        choose(settings.encoder)
         self.embedder = Embedder(threads=settings.threads)
         self.encoder: Encoder | None = None
-        if settings.understander != "rules":
-            self.encoder = Encoder.load(settings.model / "understander", self.embedder)
+        if settings.understander_url is None and settings.understander != "rules":
+            self.encoder = Encoder.load(
+                settings.model / "understander",
+                self.embedder if settings.encoder is None else Embedder(usual=True, threads=None),
+            )
         self.loaded = load_small(settings.model)
-        self.llm = talker(settings, self.loaded)
-        if settings.recommender is not None:  # the talker keeps its own
-            self.loaded = load_small(settings.recommender)
-        self._bound: Catalog | None = None  # whose codes the loaded model's rows stand for
-        self._rules = b""
+        self.talker = roles.talker(settings, self.loaded)
+        self.reader = roles.reader(settings)
+        # By folder: a model that orders slates, and the catalogue whose codes its rows stand for.
+        self._ordering: dict[Path, tuple[LoadedModel, Catalog | None]] = {
+            settings.model: (self.loaded, None)
+        }
+        for folder in [settings.recommender_folder, *(arm.model for arm in self._compared)]:
+            if folder not in self._ordering:  # the talker keeps its own
+                self._ordering[folder] = (load_small(folder), None)
+        self._place = Place(settings, self.embedder)
 
     def parts(self) -> Parts:
         """The parts over the catalogue that lies in its folder now. Raises ``ParleyError``."""
-        settings = self.settings
-        catalog = Catalog.open(settings.catalog)
-        rules_file = _read(settings.rules)
-        rules = Rules.read(settings.rules).compile(catalog) if settings.rules else None
-        linker, encoder = TitleLinker(catalog), self.encoder
-        lexicon_of(catalog)  # built here, so that no person's turn waits for it
-
-        def read(text: str, state: DialogueState) -> StateUpdate:
-            return understand(text, state, catalog, linker, encoder, arm=settings.understander)
-
-        loaded = self._slates(catalog)
-        recommender = Recommender(
-            catalog,
-            candidates=Candidates.open(catalog, self.embedder, settings.model / "ranker.npz"),
-            engine=BatchingSlates(InProcessSlates(loaded, catalog.mask)),
-            loaded=loaded,
-            store=VectorStore.open(catalog, settings.home),
-            embedder=self.embedder,
-            alpha=settings.alpha,
-            beam=settings.beam,
-            rules=rules,
-        )
-        self._rules = rules_file
-        style = "small" if settings.endpoint_url is None else "large"
-        return Parts(
-            catalog=catalog,
-            read=read,
-            recommender=recommender,
-            writer=Writer(self.llm, Verifier(catalog), style=style),  # type: ignore[arg-type]
-            slate_items=settings.slate_size,
-        )
+        return self._over(self._place.opened())
 
     def renew(self, old: Parts) -> Parts | None:
-        """The parts over a rebuilt catalogue or edited rules; None while ``old`` is current.
+        """The parts over a changed catalogue or edited rules; None while ``old`` is current.
 
         Raises:
             ParleyError: what lies there now cannot be used.
         """
-        now = fingerprint(read_manifest(self.settings.catalog))
-        if now == old.catalog.fingerprint and _read(self.settings.rules) == self._rules:
-            return None
-        return self.parts()
+        shelf = self._place.renewed()
+        return None if shelf is None else self._over(shelf)
 
-    def _slates(self, catalog: Catalog) -> LoadedModel:
-        """The model with this catalogue's codes in it.
+    def _over(self, shelf: Shelf) -> Parts:
+        """The models at work over one catalogue."""
+        settings, catalog, linker, encoder = (
+            self.settings,
+            shelf.catalog,
+            shelf.linker,
+            self.encoder,
+        )
+
+        reader = Reader(self.reader, catalog, linker) if self.reader else None
+
+        def read(text: str, state: DialogueState) -> StateUpdate:
+            if reader is not None:
+                return reader.read(text, state)
+            return understand(text, state, catalog, linker, encoder, arm=settings.arm)
+
+        def recommending(folder: Path) -> Recommender:
+            loaded = self._slates(catalog, folder)
+            made = Recommender(
+                catalog,
+                candidates=shelf.candidates,
+                engine=roles.slate_engine(settings, loaded, catalog),
+                loaded=loaded,
+                store=shelf.store,
+                embedder=self.embedder,
+                alpha=settings.alpha,
+                beam=settings.beam,
+                rules=shelf.rules,
+            )
+            made.rules_words = yaml.safe_load(shelf.rules_file) if shelf.rules else None
+            return made
+
+        compared = {arm.name: recommending(arm.model) for arm in self._compared}
+        first = next(iter(compared.values()), None)
+        return Parts(
+            catalog=catalog,
+            read=read,
+            recommender=first or recommending(settings.recommender_folder),
+            writer=Writer(
+                self.talker.llm,
+                Verifier(catalog),
+                style=self.talker.style,
+                budget=Budget(settings.turn_calls, settings.turn_tokens, settings.turn_seconds),
+            ),
+            slate_items=settings.slate_size,
+            arms=Arms(self._compared, compared) if compared else None,
+        )
+
+    def _slates(self, catalog: Catalog, folder: Path) -> LoadedModel:
+        """The model of a folder with this catalogue's codes in it.
 
         Turns in flight still write the old catalogue's codes, so other codebooks get a model
         of their own; items that came or went under the same codebooks need none.
         """
-        bound = self._bound
-        loaded = self.loaded
-        if bound is not None and not np.array_equal(bound.codebooks, catalog.codebooks):
-            loaded = load_small(self.settings.recommender or self.settings.model)
-        if loaded.projection is not None and (bound is None or loaded is not self.loaded):
+        loaded, bound = self._ordering[folder]
+        fits = bound is not None and np.array_equal(bound.codebooks, catalog.codebooks)
+        if bound is not None and not fits:
+            loaded = load_small(folder)
+        if loaded.projection is not None and not fits:
             loaded.bind(catalog.codebooks)
-        self._bound, self.loaded = catalog, loaded
+        self._ordering[folder] = (loaded, catalog)
         return loaded
-
-
-def talker(settings: Settings, loaded: LoadedModel) -> LLM:
-    """What talks: parley-small in this process, or an OpenAI-compatible endpoint."""
-    if settings.endpoint_url is None:
-        return BatchingLLM(TransformersLLM(loaded))
-    key = settings.endpoint_key.get_secret_value() if settings.endpoint_key else None
-    return EndpointLLM(
-        settings.endpoint_url,
-        str(settings.endpoint_model),
-        api_key=key,
-        timeout=settings.endpoint_timeout_s,
-    )
-
-
-def _read(rules: Path | None) -> bytes:
-    """The rules as they lie there; what cannot be read is reported by ``Rules.read``."""
-    try:
-        return rules.read_bytes() if rules else b""
-    except OSError:
-        return b""

@@ -52,11 +52,17 @@ def naming(catalog: Catalog, text: str) -> npt.NDArray[np.bool_]:
         return found
     for facet in catalog.domain.facets:
         if facet.kind == "categories" and facet.role in ROLES:
-            values = [v for v in catalog.values(facet.name) if wanted == stems(str(v))]
-            if values:
-                held = catalog.df[facet.name].list.set_intersection(values).list.len()
-                found |= (held.fill_null(0) > 0).to_numpy()
+            holders = catalog.holders(facet.name)
+            for value in catalog.values(facet.name):
+                if wanted == stems(str(value)):
+                    found[holders.held(holders.vocabulary[value])[0]] = True
         elif facet.role == "premise":
-            texts = catalog.df[facet.name].to_list()
-            found |= np.array([bool(t) and wanted <= stems(t) for t in texts], dtype=np.bool_)
+            texts = catalog.df[facet.name]
+            near = np.arange(len(texts))
+            if all(stem.isascii() for stem in wanted):  # a stem stands in its word as it is
+                plain = texts.str.to_lowercase()
+                has = [plain.str.contains(stem, literal=True).fill_null(False) for stem in wanted]
+                near = np.flatnonzero(np.logical_and.reduce([one.to_numpy() for one in has]))
+            for row, text in zip(near, texts.gather(near).to_list(), strict=True):
+                found[row] |= bool(text) and wanted <= stems(text)
     return found

@@ -36,11 +36,12 @@ def apply(beliefs: Beliefs, update: StateUpdate) -> Beliefs:
     else:
         beliefs = _retract(beliefs, frozenset(update.retract))
     fresh = update.intent == "recommend" and bool(update.about)
-    if update.about and not update.mentions and not update.wishes:
+    own = update.anew and not update.mentions
+    if own or (update.about and not update.mentions and not update.wishes):
         # A new subject on its own: "like the second, but slower" was about the last one.
         eased = tuple(m.model_copy(update={"relative": False}) for m in beliefs.mentions)
-        own = tuple(w for w in beliefs.wishes if w.relative_to is None)
-        beliefs = beliefs.model_copy(update={"mentions": eased, "wishes": own})
+        kept = tuple(w for w in beliefs.wishes if w.relative_to is None)
+        beliefs = beliefs.model_copy(update={"mentions": eased, "wishes": kept})
     return beliefs.model_copy(
         update={
             "clauses": add_clauses(beliefs.clauses, update.add),

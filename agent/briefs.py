@@ -4,14 +4,15 @@ One brief is one sentence or one card's reason. Nothing is offered to the talker
 the catalogue, the person or a computation does not back.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 
-from agent.evidence import as_noun, choose, field_evidence, item_slots, ties
+from agent.evidence import as_noun, choose, ties
 from agent.phrases import asked_things, clauses_text, listed, standing, value_text
+from agent.slots import field_evidence, item_slots
 from agent.state import Beliefs, DialogueState, Evidence, Plan
 from agent.talker import Brief
 from catalog.filters import Clause, compile
@@ -94,11 +95,16 @@ def reason(
     about: Mapping[str, np.ndarray],
     act: str = "recommend",
     varied: int = 0,
+    told: Collection[str] = (),
+    used: Sequence[str] = (),
 ) -> Unitary:
-    """The reason on one card (or for "why?"): one or two ties and a few more fields."""
+    """The reason on one card (or for "why?"): one or two ties and a few more fields.
+
+    ``told``: premises that stand on other cards already; ``used``: the ties they rest on.
+    """
     item = catalog.item(item_id)
-    found = ties(catalog, item, beliefs, about)
-    chosen = choose(found, crc32(item_id.encode()) + varied)
+    found = ties(catalog, item, beliefs, about, told, short=varied % 3 != 0)
+    chosen = choose(found, crc32(item_id.encode()) + varied, used)
     evidence = {e.slot: e for tie in chosen for e in tie.evidence}
     fields = item_slots(catalog, item)
     earned = {f"<i1.{tie.name}>" for tie in chosen}

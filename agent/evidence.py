@@ -6,22 +6,18 @@ before it is offered, so a sentence that carries it out is true whatever its wor
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from agent.clause_ties import clause_ties, premise_ties
 from agent.phrases import (
-    clauses_text,
     label,
     listed,
     quotable,
-    spoken,
-    value_text,
-    wanted_text,
 )
-from agent.state import Beliefs, Evidence, Mention, Source
-from catalog.filters import Clause
+from agent.slots import Tie, field_evidence, item_slots
+from agent.state import Beliefs, Evidence, Mention
 from catalog.items import Catalog, Facet, Item
 
 #: Cosine of MiniLM vectors from which two descriptions are about the same matter.
@@ -37,44 +33,10 @@ SCALE_STEP = 0.4
 ADJECTIVE = re.compile(r"(?:ian|al|ic|ish|ful|ous|ive|less|able|proof)$")
 #: Facet roles that a shared value makes two items alike by, strongest first.
 SHARED_ROLES = ("maker", "people", "tag", "category")
-#: Roles whose positive clauses are reasons, and those whose numbers are.
-VALUE_ROLES = ("maker", "people", "tag", "mood", "origin", "language", "category")
-NUMBER_ROLES = ("date", "amount", "audience")
 STOP = frozenset(
     "a an and are as at but by for from in into is it its of on or some something that the "
     "their this to with who whose which about like really very more less not no".split()
 )
-
-
-class Tie(NamedTuple):
-    """One reason: its name (``tools.tokens.TIES``) and the slots it rests on."""
-
-    name: str
-    evidence: tuple[Evidence, ...]
-
-
-def item_slots(catalog: Catalog, item: Item, index: int = 1) -> dict[str, Evidence]:
-    """Every field of ``item`` as a slot ``<i{index}.role>``; fields it lacks are absent.
-
-    Where two facets share a role the first named in the domain wins.
-    """
-    slots = {
-        f"<i{index}.title>": Evidence(
-            slot=f"<i{index}.title>", text=item.title, item_id=item.id, field="title"
-        )
-    }
-    for facet in catalog.domain.facets:
-        value = item.values.get(facet.name)
-        slot = f"<i{index}.{facet.role}>"
-        if value in (None, (), "") or facet.kind == "link" or slot in slots:
-            continue
-        slots[slot] = field_evidence(item, facet, value_text(facet, value), slot)
-    return slots
-
-
-def field_evidence(item: Item, facet: Facet, text: str, slot: str) -> Evidence:
-    source: Source = "editorial" if facet.name in item.editorial else "fact"
-    return Evidence(slot=slot, text=text, item_id=item.id, field=facet.name, source=source)
 
 
 def ties(
@@ -82,8 +44,13 @@ def ties(
     item: Item,
     beliefs: Beliefs,
     about: Mapping[str, np.ndarray] | None = None,
+    told: Collection[str] = (),
+    short: bool = False,
 ) -> list[Tie]:
     """All true reasons for ``item``, strongest first; never empty.
+
+    ``told``: premises that other cards of the slate tell already (a shop has one text for a
+    whole line of products). ``short``: name what was asked for in fewer words.
 
     ``about`` maps each free-text wish to every item's cosine with it, shape (N,); wishes
     without scores are matched by their words only.
@@ -100,18 +67,31 @@ def ties(
     )
     liked = [t for m in anchors[:3] for t in _mention_ties(catalog, item, m)]
     wished = _wish_ties(catalog, item, beliefs)
-    stated, spared = _clause_ties(facets, item, beliefs.clauses)
+    stated, spared = clause_ties(facets, item, beliefs.clauses)
     strong = [t for t in stated if t.name in ("maker", "people")]
     warm = [t for t in stated if t.name in ("tag", "mood")]
     plain = [t for t in stated if t not in strong and t not in warm]
-    told = _premise_ties(catalog, item, beliefs.clauses)
-    found = [*found, *told, *strong, *warm, *liked, *wished, *plain, *spared]
+    premised = premise_ties(catalog, item, beliefs.clauses, short)
+    found = [*found, *premised, *strong, *warm, *liked, *wished, *plain, *spared]
+    fresh = [t for t in found if not any(e.text in told for e in t.evidence)]
+    found = fresh or found
     return found or [_fallback(catalog, item)]
 
 
-def choose(found: list[Tie], seed: int = 0) -> tuple[Tie, ...]:
-    """One or two ties for a sentence: the strongest, and now and then a second kind."""
-    first = found[0]
+def choose(found: list[Tie], seed: int = 0, used: Sequence[str] = ()) -> tuple[Tie, ...]:
+    """One or two ties for a sentence: the strongest, and now and then a second kind.
+
+    ``used``: the first ties of the cards above; none of them leads more than twice where there
+    is another, but what an item is about differs from card to card.
+    """
+    fresh = [
+        t
+        for t in found[:4]
+        if (t.name == "about" or used.count(t.name) < 2)
+        and not any(e.slot == "<c2>" for e in t.evidence)  # what was ruled out leads nowhere
+    ]
+    first = (fresh or found)[0]
+    found = [first, *(t for t in found if t is not first)]
     others = [t for t in found[1:] if t.name != first.name]
     if first.name == "about" and any(e.slot == "<i1.premise>" for e in first.evidence):
         # The premise says more than a category would; only a tie to another item may follow.
@@ -266,73 +246,6 @@ def _wish_ties(catalog: Catalog, item: Item, beliefs: Beliefs) -> list[Tie]:
             said = Evidence(slot="<u1>", text=text, field=wish.scale, source="computed")
             result.append(Tie("wish", (said,)))
     return result
-
-
-def _clause_ties(
-    facets: Mapping[str, Facet], item: Item, clauses: tuple[Clause, ...]
-) -> tuple[list[Tie], list[Tie]]:
-    """Ties to what was asked for, and to what was refused (the weakest reasons)."""
-    positive: list[Tie] = []
-    negative: list[Tie] = []
-    for clause, words in clauses_text(dict(facets), clauses):
-        facet = facets[clause.field]
-        value = item.values.get(facet.name)
-        said = Evidence(slot="<c1>", text=words, field=facet.name, source="user")
-        role = spoken(facet)
-        slot = f"<i1.{role}>"
-        if value in (None, (), "") or not _satisfies(value, clause):
-            continue  # shown before the clause was said
-        if facet.role in NUMBER_ROLES and clause.op in ("ge", "le"):
-            text = words if facet.bounds or facet.phrase else value_text(facet, value)
-            shown = field_evidence(item, facet, text, slot)
-            positive.append(Tie(role, (said, shown)))
-        elif facet.role in VALUE_ROLES and clause.op in ("any", "all"):
-            values = value if isinstance(value, tuple) else (value,)
-            hit = [v for v in values if v in clause.values]
-            text = listed(label(facet, v) for v in hit[:3])
-            if facet.phrase and not facet.phrase.startswith("that are"):
-                text = facet.phrase.format(text)
-            positive.append(Tie(role, (said, field_evidence(item, facet, text, slot))))
-        elif facet.role in VALUE_ROLES and clause.op == "none" and not facet.phrase:
-            # An exclusion stands in <c2>: the talker must not say that the value was asked for.
-            refused = Evidence(slot="<c2>", text=words, field=facet.name, source="user")
-            shown = field_evidence(item, facet, value_text(facet, value, 2), slot)
-            negative.append(Tie(facet.role, (refused, shown)))
-    order = {role: k for k, role in enumerate((*VALUE_ROLES, *NUMBER_ROLES))}
-    return sorted(positive, key=lambda t: order[t.name]), negative
-
-
-def _premise_ties(catalog: Catalog, item: Item, clauses: tuple[Clause, ...]) -> list[Tie]:
-    """What was asked for, and what the item is about: more telling than its category again."""
-    premise = next((f for f in catalog.domain.facets if f.role == "premise"), None)
-    text = item.values.get(premise.name) if premise else None
-    facets = {f.name: f for f in catalog.domain.facets}
-    met = [
-        c
-        for c in clauses
-        if c.op != "none"
-        and item.values.get(c.field) not in (None, (), "")
-        and _satisfies(item.values[c.field], c)
-    ]
-    told = ("category", "mood", "tag", "origin", "language", "maker", "people")
-    named = [c for c in met if facets[c.field].role in told]
-    if premise is None or not text or not named or not quotable(str(text)):
-        return []
-    numbers = [c for c in met if facets[c.field].kind == "number"]
-    said = wanted_text(catalog.domain, [*named, *numbers], limit=1)
-    words = Evidence(slot="<u1>", text=said, field=named[0].field, source="user")
-    return [Tie("about", (words, field_evidence(item, premise, str(text), "<i1.premise>")))]
-
-
-def _satisfies(value: Any, clause: Clause) -> bool:
-    if clause.op in ("ge", "le"):
-        low, high = sorted((float(value), float(clause.values[0])))
-        return (low if clause.op == "le" else high) == float(value)
-    held = set(value if isinstance(value, tuple) else (value,))
-    wanted = set(clause.values)
-    if clause.op == "all":
-        return wanted <= held
-    return bool(wanted & held) == (clause.op == "any")
 
 
 def _fallback(catalog: Catalog, item: Item) -> Tie:

@@ -10,7 +10,8 @@ and the stop flag of this turn, comes as LangGraph's runtime context.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -20,15 +21,21 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
-from agent import actions
+from agent import actions, notices, yielding
 from agent import beliefs as critique
+from agent.ab import Arms
+from agent.answers import computed, link_of, not_told
 from agent.applying import applicable
 from agent.briefs import Unitary, opening, plain, reason
 from agent.policy import blocked, decide, slate_size
+from agent.reading.counts import whole_list
 from agent.recommending import Chosen, Recommender
 from agent.respond import Writer, stopwatch
 from agent.running import Running
+from agent.standing import joined, parted
 from agent.state import DialogueState, Mask, Plan, Slate, StateUpdate, Trace, Turn, Unit
+from agent.telemetry import spanned
+from agent.yielding import yielded
 from catalog.items import Catalog
 
 SLATE_ACTS = ("recommend", "refine", "more")
@@ -44,15 +51,24 @@ class Parts:
     recommender: Recommender
     writer: Writer
     slate_items: int = 5
+    adapter: str = ""  # whose model chooses the items, where two are compared
+    arms: Arms | None = None  # the models compared, one a person
+
+    def of(self, user: str) -> "Parts":
+        """The parts for this person: their arm's recommender, where two are compared."""
+        if self.arms is None:
+            return self
+        name, recommender = self.arms.of(user)
+        return replace(self, recommender=recommender, adapter=name, arms=None)
 
 
 def build(saver: BaseCheckpointSaver[Any]) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The compiled graph; ``saver`` keeps every thread's checkpoints."""
     graph = StateGraph(DialogueState, context_schema=Running)
-    graph.add_node("understand", understand)
-    graph.add_node("policy", policy)
-    graph.add_node("recommend", recommend)
-    graph.add_node("respond", respond)
+    graph.add_node("understand", spanned(understand))
+    graph.add_node("policy", spanned(policy))
+    graph.add_node("recommend", spanned(recommend))
+    graph.add_node("respond", spanned(respond))
     graph.add_edge(START, "understand")
     graph.add_edge("understand", "policy")
     graph.add_conditional_edges("policy", route, ["recommend", "respond"])
@@ -64,14 +80,26 @@ def build(saver: BaseCheckpointSaver[Any]) -> CompiledStateGraph[Any, Any, Any, 
 def understand(state: DialogueState, runtime: Runtime[Running]) -> dict[str, Any]:
     """Read the user's turn and edit the beliefs with it; a click was read by the page."""
     started = time.perf_counter()
-    trace = Trace(nodes=["understand"])
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    trace = Trace(nodes=["understand"], at=now, adapter=runtime.context.parts.adapter)
     user = state.turns[-1]
     by_page = user.update is not None and user.update.read_by == "page"
     if user.update is None or not by_page:
-        user = user.model_copy(update={"update": runtime.context.parts.read(user.text, state)})
+        update = notices.before_reading(user.text, state)
+        if update is None:
+            update = notices.after_reading(user.text, runtime.context.parts.read(user.text, state))
+        user = user.model_copy(update={"update": update})
     assert user.update is not None
-    beliefs = critique.apply(state.beliefs, user.update)
-    beliefs = applicable(beliefs, user.update, runtime.context.parts.catalog)
+    catalog, held = runtime.context.parts.catalog, runtime.context.held
+    beliefs = joined(state.beliefs, held, catalog) if held else state.beliefs
+    beliefs = critique.apply(beliefs, user.update)
+    beliefs = applicable(beliefs, user.update, catalog)
+    beliefs, dropped = yielded(beliefs, user.update, catalog, critique.excluded(beliefs))
+    if dropped:
+        told = user.update.model_copy(update={"dropped": dropped})
+        user = user.model_copy(update={"update": told})
+    if held:
+        beliefs = parted(beliefs, held, len(state.turns) - 1)
     stopwatch(trace, "understand", started)
     turns = [*state.turns[:-1], user]
     return {"turns": turns, "beliefs": beliefs, "plan": None, "trace": trace}
@@ -83,6 +111,8 @@ def policy(state: DialogueState, runtime: Runtime[Running]) -> dict[str, Any]:
     update = state.turns[-1].update
     assert update is not None  # the understand node ran
     plan = decide(state, update, runtime.context.parts.catalog)
+    if update.notice:
+        plan = Plan(act="chat")
     if state.plan is not None and state.plan.candidates:
         # A person stepped in and named the candidates: recommending is what is asked.
         act = plan.act if plan.act in SLATE_ACTS else "recommend"
@@ -107,6 +137,8 @@ def recommend(state: DialogueState, runtime: Runtime[Running]) -> dict[str, Any]
         return {"trace": _traced(state, "recommend", started)}
     parts, user = runtime.context.parts, state.turns[-1]
     wanted = wanted_of(state, user, parts)
+    if runtime.context.held and not wanted.candidates:
+        wanted = wanted._replace(exclude=wanted.exclude | runtime.context.held.known)
 
     def choose(exclude: frozenset[str]) -> Chosen:
         return parts.recommender.recommend(
@@ -116,6 +148,7 @@ def recommend(state: DialogueState, runtime: Runtime[Running]) -> dict[str, Any]
             exclude,
             wanted.candidates,
             filling=bool(wanted.kept),
+            held=runtime.context.held,
         )
 
     chosen = choose(wanted.exclude | frozenset(user.avoid))
@@ -125,11 +158,17 @@ def recommend(state: DialogueState, runtime: Runtime[Running]) -> dict[str, Any]
     trace.allowed_items = chosen.allowed_count
     trace.mask = Mask(items=len(parts.catalog), allowed=chosen.allowed_count)
     item_ids = placed(wanted.kept, chosen.item_ids)
-    if not item_ids:
+    again = not item_ids
+    if again:
         rows = [parts.catalog.row(i) for i in wanted.exclude if parts.catalog.has(i)]
         rows += parts.recommender.forbidden()
         plan = blocked(state.beliefs, parts.catalog, rows)
-        return {"plan": plan.model_copy(update={"note": state.plan.note}), "trace": trace}
+        if not plan.relax and not wanted.kept:  # nothing to give up: what was shown comes again
+            refused = frozenset(m.item_id for m in state.beliefs.mentions)
+            chosen = choose(refused)
+            item_ids = chosen.item_ids
+        if not item_ids:
+            return {"plan": plan.model_copy(update={"note": state.plan.note}), "trace": trace}
     trace.model_calls += len(chosen.calls)
     trace.calls += chosen.calls
     trace.prompt_tokens += sum(c.prompt_tokens for c in chosen.calls)
@@ -137,7 +176,8 @@ def recommend(state: DialogueState, runtime: Runtime[Running]) -> dict[str, Any]
     trace.candidates = list(chosen.candidates)
     trace.weights = list(chosen.weights)
     trace.order = list(chosen.item_ids)
-    plan = state.plan.model_copy(update={"item_ids": item_ids, "ordered_by": chosen.ordered_by})
+    changed = {"item_ids": item_ids, "ordered_by": chosen.ordered_by, "again": again}
+    plan = state.plan.model_copy(update=changed)
     return {"plan": plan, "trace": trace}
 
 
@@ -165,7 +205,8 @@ def wanted_of(state: DialogueState, user: Turn, parts: Parts) -> Wanted:
     if isinstance(action, actions.TAKING_OFF):
         kept = tuple(None if i == action.item_id else i for i in state.slate.item_ids)
         return Wanted(1, critique.excluded(state.beliefs), kept=kept)
-    again = state.slate.item_ids if isinstance(action, actions.RERANKING) else ()
+    whole = user.update.count is not None and whole_list(user.text)
+    again = state.slate.item_ids if whole or isinstance(action, actions.RERANKING) else ()
     return Wanted(count, critique.excluded(state.beliefs, again))
 
 
@@ -237,6 +278,13 @@ def seed_of(state: DialogueState) -> int:
 def units_of(state: DialogueState, plan: Plan, parts: Parts) -> list[Unitary | Unit]:
     """The briefs of this reply, in reading order; cards that stay come as they were."""
     catalog, units = parts.catalog, list[Unitary | Unit]()
+    if notice := notices.reply(state):
+        return [notice]
+    update = state.turns[-1].update
+    if update is not None and update.dropped:
+        units.append(yielding.told(update.dropped, catalog))
+    if plan.again:
+        units.append(computed("I have shown you all that fits, so the best of it comes again.", ()))
     if plan.note and plan.act != "unknown":
         units.append(plain(state, catalog, Plan(act="unknown", note=plan.note)))
     about = parts.recommender.about_scores(state.beliefs)
@@ -248,15 +296,24 @@ def units_of(state: DialogueState, plan: Plan, parts: Parts) -> list[Unitary | U
             or opening(state, catalog, plan.act, len(plan.item_ids))
         )
         varied = state.turns[-1].attempt
-        units += [
-            kept.get(i) or reason(catalog, i, state.beliefs, about, varied=k + varied)
-            for k, i in enumerate(plan.item_ids)
-        ]
+        told, used = set[str](), list[str]()
+        for k, i in enumerate(plan.item_ids):
+            unit = kept.get(i) or reason(
+                catalog, i, state.beliefs, about, varied=k + varied, told=told, used=used
+            )
+            units.append(unit)
+            if not isinstance(unit, Unit):
+                used += unit[0].ties[:1]
+                told |= {e.text for slot, e in unit[1].items() if slot == "<i1.premise>"}
+    elif plan.frame:
+        units.append(computed(plan.frame, plan.answers))
     elif plan.act == "why":
         brief, evidence, _ = reason(catalog, plan.item_ids[0], state.beliefs, about, act="why")
         units.append((brief, evidence, None))
     else:
-        units.append(actions.sentence(state, catalog, None) or plain(state, catalog, plan))
+        sentence = actions.sentence(state, catalog, None) or not_told(catalog, plan)
+        units.append(sentence or plain(state, catalog, plan))
+        units += link_of(catalog, plan)
     return units
 
 

@@ -1,4 +1,4 @@
-"""The list of past conversations: LangGraph's store over the same SQLite file.
+"""The list of past conversations: LangGraph's store over the same database.
 
 One entry a conversation, under the person who began it; the turns themselves are in the
 checkpoints. The list is a convenience: a turn never fails because of it being behind.
@@ -7,15 +7,19 @@ checkpoints. The list is a convenience: a turn never fails because of it being b
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import unquote
 
+from langgraph.store.base import BaseStore
 from langgraph.store.sqlite import SqliteStore
 
 from agent.errors import MemoryError_
+from agent.profile import PAGE, label
 from agent.state import DialogueState, Frozen
 
+PLACE = "conversations"  # the first label of the namespaces
 TITLE_CHARS = 60
 MOST = 500  # conversations listed
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Conversation(Frozen):
@@ -30,21 +34,8 @@ class Conversation(Frozen):
 class History:
     """Who has which conversations. Safe to call from several threads."""
 
-    def __init__(self, path: Path) -> None:
-        try:
-            # Autocommit: the store opens its own transactions.
-            self._connection = sqlite3.connect(
-                path, check_same_thread=False, timeout=30, isolation_level=None
-            )
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")
-            self.store = SqliteStore(self._connection)
-            self.store.setup()
-        except (OSError, sqlite3.Error) as error:
-            raise MemoryError_(
-                f"The list of conversations cannot be kept in {path} ({error}): give another "
-                "folder with PARLEY_HOME, or move the damaged file away."
-            ) from error
+    def __init__(self, store: BaseStore) -> None:
+        self.store = store
 
     def note(self, thread: str, state: DialogueState) -> None:
         """Enter the conversation as ``state`` has it; without any message it leaves the list."""
@@ -75,8 +66,50 @@ class History:
         ]
         return sorted(ours, key=lambda c: c.updated, reverse=True)
 
-    def close(self) -> None:
-        self._connection.close()
+    def every(self, user: str) -> list[Conversation]:
+        """All of this person's, however many."""
+        place, found = _place(user), list[Conversation]()
+        while page := self.store.search(place, limit=PAGE, offset=len(found)):
+            found += [Conversation(thread=e.key, **e.value) for e in page]
+        return found
+
+    def touched(self, user: str, thread: str) -> datetime:
+        """When something was last said there; long ago for a conversation that is not listed."""
+        entry = self.store.get(_place(user), thread)
+        return datetime.fromisoformat(entry.value["updated"]) if entry else NEVER
+
+    def older(self, than: datetime) -> list[tuple[str, str]]:
+        """(person, conversation) of all that were not touched since."""
+        old: list[tuple[str, str]] = []
+        start = 0
+        while page := self.store.search((PLACE,), limit=PAGE, offset=start):
+            old += [
+                (unquote(entry.namespace[-1]), entry.key)
+                for entry in page
+                if datetime.fromisoformat(entry.value["updated"]) < than
+            ]
+            start += len(page)
+        return old
+
+
+def open_store(path: Path) -> SqliteStore:
+    """The store in a SQLite file. ``MemoryError_`` names a file that cannot be used."""
+    try:
+        # Autocommit: the store opens its own transactions.
+        connection = sqlite3.connect(
+            path, check_same_thread=False, timeout=30, isolation_level=None
+        )
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA secure_delete=ON")  # "forget me" means the file too
+        store = SqliteStore(connection)
+        store.setup()
+    except (OSError, sqlite3.Error) as error:
+        raise MemoryError_(
+            f"The list of conversations cannot be kept in {path} ({error}): give another "
+            "folder with PARLEY_HOME, or move the damaged file away."
+        ) from error
+    return store
 
 
 def cut(text: str) -> str:
@@ -88,5 +121,4 @@ def cut(text: str) -> str:
 
 
 def _place(user: str) -> tuple[str, str]:
-    # A namespace's label may hold no period and not be empty.
-    return ("conversations", quote(user, safe="").replace(".", "%2E") or "anonymous")
+    return (PLACE, label(user))

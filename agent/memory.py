@@ -14,7 +14,8 @@ one is finished by ``resume``; there is no moment at which a message is nowhere.
 import inspect
 import sqlite3
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ def open_saver(path: Path) -> SqliteSaver:
         connection.execute("PRAGMA journal_mode=WAL")
         # No wait for the disk at each step: a killed process loses nothing, only a power cut may.
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA secure_delete=ON")  # "forget me" means the file too
         saver = SqliteSaver(connection, serde=serializer())
         saver.setup()
     except (OSError, sqlite3.Error) as error:
@@ -77,13 +79,34 @@ def open_saver(path: Path) -> SqliteSaver:
     return saver
 
 
+@contextmanager
+def telling(path: Path | str = "the database") -> Iterator[None]:
+    """SQLite's errors while it is used, as one that says what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        low = str(error).lower()
+        if "full" in low or "i/o" in low or "too large" in low:
+            remedy = "free some space on that disk, then send the message again"
+        elif "readonly" in low or "unable to open" in low:
+            remedy = "make it writable, or give another folder with PARLEY_HOME"
+        elif "malformed" in low or "not a database" in low or "corrupt" in low:
+            remedy = "move the damaged file away; Parley begins a new one at the next start"
+        else:
+            remedy = "try again; if it stays so, move the file away or set PARLEY_HOME"
+        raise MemoryError_(
+            f"Conversations in {path} cannot be used ({error}): {remedy}."
+        ) from error
+
+
 def thread_config(thread: str) -> RunnableConfig:
     return {"configurable": {"thread_id": thread}}
 
 
 def load(graph: Graph, thread: str) -> DialogueState:
     """The state of a thread; an empty one for a thread that does not exist."""
-    values = graph.get_state(thread_config(thread)).values
+    with telling():
+        values = graph.get_state(thread_config(thread)).values
     return DialogueState.model_validate(values) if values else DialogueState()
 
 

@@ -177,6 +177,11 @@ def _led(facet: Facet, words: str) -> str:
 
 
 def _range(facet: Facet, op: str, value: float) -> str:
+    if facet.unit == "stars" and round(value, 2) != round(value, 1):
+        # "better rated" than 4.2 stars begins at 4.21
+        step = -0.01 if op == "ge" else 0.01
+        words = "more" if op == "ge" else "fewer"
+        return _led(facet, f"{words} than {number(round(value + step, 2), facet.unit)}")
     text = number(value, facet.unit)
     if words := _bound_words(facet, op, value):
         return words
@@ -257,12 +262,29 @@ def singular(plural: str) -> str:
 def asked_things(domain: Domain, clauses: Sequence[Clause]) -> tuple[str, str, Clause] | None:
     """One kind of thing was asked for: (singular, plural, the clause); None otherwise."""
     facet = thing_facet(domain)
+    if facet is None:
+        return _of_a_kind(domain, clauses)
     for clause in clauses:
-        if facet and clause.field == facet.name and clause.op in ("any", "all"):
+        if clause.field == facet.name and clause.op in ("any", "all"):
             values = [str(v).lower() for v in clause.values]
             if all(v.endswith("s") for v in values):
-                return listed(map(singular, values), "or"), listed(values, "or"), clause
+                one = listed(map(singular, values), "or")
+                if one.startswith("pair of "):  # "a pair of boots or trail shoes"
+                    one = "pair of " + one.replace("pair of ", "")
+                return one, listed(values, "or"), clause
     return None
+
+
+def _of_a_kind(domain: Domain, clauses: Sequence[Clause]) -> tuple[str, str, Clause] | None:
+    """ "horror film", "western or war films": the category before the noun."""
+    kinds = {f.name: f for f in domain.facets if f.role == "category" and not f.phrase}
+    asked = [c for c in clauses if c.field in kinds and c.op in ("any", "all")]
+    if len(asked) != 1 or len(asked[0].values) > 2 or domain.noun_one.lower() in VAGUE:
+        return None
+    clause = asked[0]
+    words = [label(kinds[clause.field], v) for v in clause.values]
+    kind = " ".join(words) if clause.op == "all" else listed(words, "or")
+    return f"{kind} {domain.noun_one}", f"{kind} {domain.noun_many}", clause
 
 
 def with_article(words: str) -> str:

@@ -14,11 +14,11 @@ import numpy as np
 import polars as pl
 
 from agent import actions
-from agent.phrases import clauses_text, label, number, quotable, superlative, value_text
-from agent.state import Beliefs, DialogueState, Evidence, Plan, Question, StateUpdate
+from agent.answers import answer, asked_items, comparison, nothing_shown
+from agent.phrases import clauses_text, label
+from agent.state import Beliefs, DialogueState, Plan, StateUpdate
 from catalog.filters import Clause, compile, smallest_relaxations
 from catalog.items import Catalog, Facet
-from tools.details import compare, extreme
 
 MAX_QUESTIONS_IN_A_ROW = 2
 #: An answer has to be worth this many bits, else recommending is the better question.
@@ -46,12 +46,12 @@ def decide(state: DialogueState, update: StateUpdate, catalog: Catalog) -> Plan:
             target = liked or next(iter(state.slate.item_ids), None)
             return Plan(act="accept", item_ids=(target,)) if target else Plan(act="chat")
         case "ask_fact":
-            return _answer(state, update, catalog)
+            return answer(state, update, catalog)
         case "ask_why":
-            ids = _asked_items(state, update)
-            return Plan(act="why", item_ids=ids[:1]) if ids else _nothing_shown(unknown)
+            ids = asked_items(state, update)
+            return Plan(act="why", item_ids=ids[:1]) if ids else nothing_shown(unknown)
         case "compare":
-            return _compare(state, update, catalog)
+            return comparison(state, update, catalog)
         case _:
             return _recommend(state, update, catalog, unknown)
 
@@ -81,8 +81,10 @@ def slate_size(update: StateUpdate, default: int = DEFAULT_ITEMS) -> int:
 
 def blocked(beliefs: Beliefs, catalog: Catalog, excluded_rows: Sequence[int]) -> Plan:
     """Nothing is left: name the clauses that collide and what dropping each would admit."""
-    options = smallest_relaxations(catalog, beliefs.clauses, excluded_rows)
     facets = {f.name: f for f in catalog.domain.facets}
+    options = smallest_relaxations(catalog, beliefs.clauses, excluded_rows)
+    # Whoever asks for a jacket does not want a tent: the kind of thing is offered last.
+    options.sort(key=lambda drop: any(facets[c.field].role == "category" for c in drop))
     words = tuple(_short(facets, drop) for drop in options[:4])
     return Plan(act="blocked", relax=tuple(options[:4]), options=words)
 
@@ -176,114 +178,3 @@ def _entropy(facet: Facet, values: list[Any]) -> tuple[float, tuple[str, ...]]:
         unit = f" {facet.unit}" if facet.unit else ""
         return bits, tuple(f"the {v}s" if facet.role == "date" else f"{v}{unit}" for v in likely)
     return bits, tuple(label(facet, v) for v in likely)
-
-
-def _asked_items(state: DialogueState, update: StateUpdate) -> tuple[str, ...]:
-    question = update.question
-    if question is not None and question.item_ids:
-        return question.item_ids
-    named = tuple(m.item_id for m in update.mentions)
-    return named or state.slate.item_ids
-
-
-def _nothing_shown(unknown: str) -> Plan:
-    return Plan(act="unknown", note=unknown) if unknown else Plan(act="help")
-
-
-def _answer(state: DialogueState, update: StateUpdate, catalog: Catalog) -> Plan:
-    question = update.question or Question(kind="fact")
-    if update.unknown and not question.item_ids and not update.mentions:
-        return Plan(act="unknown", note=update.unknown[0])
-    ids = tuple(i for i in _asked_items(state, update) if catalog.has(i))
-    if not ids:
-        return _nothing_shown("")
-    item = catalog.item(ids[0])
-    if question.kind == "about" or question.field is None:
-        field = next((f.name for f in catalog.domain.facets if f.role == "premise"), None)
-        if field is None or not quotable(str(item.values.get(field) or "<")):
-            field = _describing(catalog, item.values)
-    else:
-        field = question.field
-    if field in catalog.scales:
-        return _scale_answer(catalog, ids[0], str(field))
-    if field is None or field not in {f.name for f in catalog.domain.facets}:
-        return Plan(act="unknown", item_ids=ids[:1], facet=field)
-    facet = catalog.facet(field)
-    if field not in item.values:
-        return Plan(act="unknown", item_ids=ids[:1], facet=field)
-    return Plan(act="answer", item_ids=ids[:1], facet=facet.name)
-
-
-def _describing(catalog: Catalog, values: dict[str, Any]) -> str | None:
-    """What to say of an item without a premise: its tags, else its category."""
-    for role in ("tag", "category"):
-        for facet in catalog.domain.facets:
-            if facet.role == role and facet.filterable and values.get(facet.name):
-                return facet.name
-    return None
-
-
-def _scale_answer(catalog: Catalog, item_id: str, scale: str) -> Plan:
-    """ "Is it scary?": only the editorial layer's own scores may be stated as a fact."""
-    item = catalog.item(item_id)
-    words = next(s.label for s in catalog.domain.scales if s.name == scale)
-    if "scales" not in item.editorial:
-        return Plan(act="unknown", item_ids=(item_id,), note=f"how {words} it is")
-    score = float(catalog.scales[scale][catalog.row(item_id)])
-    degree = ("not at all", "a little", "somewhat", "quite", "very")[round(min(max(score, 0), 4))]
-    text = f"{degree} {words}"
-    evidence = Evidence(slot="<a1>", text=text, item_id=item_id, field=scale, source="editorial")
-    return Plan(act="answer", item_ids=(item_id,), answers=(evidence,))
-
-
-def _compare(state: DialogueState, update: StateUpdate, catalog: Catalog) -> Plan:
-    question = update.question or Question(kind="compare")
-    ids = tuple(i for i in _asked_items(state, update) if catalog.has(i))[:MAX_ITEMS]
-    if len(ids) < 2 and len(state.slate.item_ids) >= 2:
-        ids = state.slate.item_ids
-    if len(ids) < 2:
-        return _nothing_shown(update.unknown[0] if update.unknown else "")
-    if question.kind == "superlative" and question.field and question.direction:
-        return _superlative(catalog, ids, question.field, question.direction)
-    pairs: list[Evidence] = []
-    first, second = catalog.item(ids[0]), catalog.item(ids[1])
-    for facet, values in compare(catalog, ids[:2]):
-        if values[0] in (None, ()) or values[1] in (None, ()) or facet.role in ("tag", "mood"):
-            continue
-        for index, (item, value) in enumerate(zip((first, second), values, strict=True), 1):
-            slot = f"<i{index}.{facet.role}>"
-            if any(e.slot == slot for e in pairs):
-                continue
-            text = value_text(facet, value, 2)
-            pairs.append(Evidence(slot=slot, text=text, item_id=item.id, field=facet.name))
-    return Plan(act="compare", item_ids=ids[:2], answers=tuple(pairs[:6]))
-
-
-def _superlative(catalog: Catalog, ids: tuple[str, ...], name: str, direction: int) -> Plan:
-    best = extreme(catalog, ids, name, direction)
-    if best is None:
-        return Plan(act="unknown", item_ids=ids[:1], facet=name)
-    if name in catalog.scales:
-        scale = next(s for s in catalog.domain.scales if s.name == name)
-        words, value = f"the {'most' if direction > 0 else 'least'} {scale.label} of these", None
-        if any("scales" not in catalog.item(i).editorial for i in ids):
-            words += ", by my own estimate"
-    else:
-        facet = catalog.facet(name)
-        words = f"{superlative(facet, direction)} of these"
-        value = _superlative_value(facet, best.value)
-    answers = [
-        Evidence(
-            slot="<a1>", text=best.item.title, item_id=best.item.id, field=name, source="computed"
-        ),
-        Evidence(slot="<a2>", text=words, item_id=best.item.id, field=name, source="computed"),
-    ]
-    if value is not None:
-        answers.append(
-            Evidence(slot="<a3>", text=value, item_id=best.item.id, field=name, source="computed")
-        )
-    return Plan(act="compare", item_ids=(best.item.id,), answers=tuple(answers))
-
-
-def _superlative_value(facet: Facet, value: float) -> str:
-    return number(value, None) if facet.role == "date" else value_text(facet, value)

@@ -6,28 +6,36 @@ their clauses to the bitmap, and hands both to ``tools.recommend``.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from zlib import crc32
 
 import numpy as np
 
 from agent.avoiding import avoidance
+from agent.engines.slates import HttpSlates
+from agent.profile import Held
 from agent.state import Beliefs, Call, MoreLike, Turn
+from agent.telemetry import SpannedSlates
 from catalog.embed import Embedder
 from catalog.filters import compile
 from catalog.items import Catalog
 from catalog.rules import CompiledRules
 from catalog.store import VectorStore
+from tools.adventure import DISCOUNT, OBSCURITY, felt
 from tools.candidates import Candidates
 from tools.features import Query, Wanted
 from tools.recommend import recommend
 from tools.slate_decoder import SlateEngine
+from tools.slate_wire import Limits
 from tools.small_model import LoadedModel
 from tools.tokens import MENTIONS
 
 KEPT_TURNS = 8
 TRACED = 30  # candidates that the trace keeps
+TASTES = 200  # liked items of a profile that count, the best liked first
+REFUSED = 0.1  # what is left of the weight of an item refused in another conversation
 
 
 class Chosen(NamedTuple):
@@ -45,6 +53,7 @@ class Recommender:
     """Chooses items for one catalogue. Safe to share between threads."""
 
     rules: CompiledRules | None = None  # the owner's; none in a plain shop
+    rules_words: dict[str, Any] | None = None  # the same as written, for a server
 
     def __init__(
         self,
@@ -65,6 +74,7 @@ class Recommender:
         self.engine = engine
         self.loaded = loaded
         self.store = store
+        self.embedder = embedder
         self.alpha = alpha
         self.beam = beam
         self._embed = lru_cache(maxsize=512)(lambda text: embedder.encode([text])[0])
@@ -78,11 +88,13 @@ class Recommender:
         candidates: Sequence[str] = (),
         *,
         filling: bool = False,
+        held: Held | None = None,
     ) -> Chosen:
         """The slate for these beliefs; empty when no item is allowed.
 
         ``candidates``: choose among these ids only, the first likeliest (all where empty).
-        ``filling``: the items join a slate that is there, so that no pin applies.
+        ``filling``: the items join a slate that is there, so that no pin applies. ``held``:
+        the person's profile, for what they like and refused in other conversations.
         """
         allowed = compile(self.catalog, beliefs.clauses)
         allowed[[self.catalog.row(i) for i in exclude if self.catalog.has(i)]] = False
@@ -98,13 +110,19 @@ class Recommender:
             spared = avoidance(self.catalog, beliefs.avoid, allowed, self._embed)
             allowed, boost = spared.allowed, spared.factors * (1.0 if boost is None else boost)
         query = self.query(turns, beliefs)
+        engine = self.engine
+        if isinstance(engine, HttpSlates):  # the server compiles the words, not N numbers
+            fade = DISCOUNT * felt(beliefs.adventure, OBSCURITY)
+            engine = engine.under(Limits(beliefs.clauses, self.rules_words, fade))
+        if held is not None:
+            query, boost = self.personal(query, held, boost)
         result = recommend(
             query,
             allowed,
             n,
             catalog=self.catalog,
             candidates=self.candidates,
-            engine=self.engine,
+            engine=SpannedSlates(engine),
             loaded=self.loaded,
             store=self.store,
             alpha=self.alpha,
@@ -133,6 +151,21 @@ class Recommender:
             result.ordered_by,
         )
 
+    def personal(
+        self, query: Query, held: Held, boost: np.ndarray | None
+    ) -> tuple[Query, np.ndarray | None]:
+        """The query with the profile's taste in it, where the request names none of its own,
+        and the factors on the prior with what was once refused behind the rest."""
+        has, row = self.catalog.has, self.catalog.row
+        if not query.named:
+            taste = [row(i) for i in held.liked if has(i)][:TASTES]
+            query = replace(query, taste=tuple(taste))
+        refused = [row(i) for i in held.refused if has(i)]
+        if refused:
+            boost = np.ones(len(self.catalog)) if boost is None else boost.copy()
+            boost[refused] *= REFUSED
+        return query, boost
+
     def forbidden(self) -> list[int]:
         """Rows that the owner's rules never let be recommended."""
         return [] if self.rules is None else np.flatnonzero(~self.rules.allowed).tolist()
@@ -141,6 +174,7 @@ class Recommender:
         """What is believed, in the catalogue's row numbers; unknown ids are left out."""
         has, row = self.catalog.has, self.catalog.row
         held = [m for m in beliefs.mentions if has(m.item_id)]
+        liked = tuple(row(m.item_id) for m in held if m.attitude == "like")
         kept = self._telling(turns)[-KEPT_TURNS:]
         first = crc32(turns[0].text.encode()) if turns else 0
         unsaid = tuple(w for t in turns if t.update for w in t.update.unsaid)
@@ -149,7 +183,7 @@ class Recommender:
             delexicalised=tuple(
                 (t.role, unsay(self.delexicalised(t, beliefs), unsaid)) for t in kept
             ),
-            liked=tuple(row(m.item_id) for m in held if m.attitude == "like"),
+            liked=liked,
             disliked=tuple(row(m.item_id) for m in held if m.attitude in ("dislike", "reject")),
             seen=tuple(row(m.item_id) for m in held if m.attitude in ("seen", "neutral")),
             anchors=tuple(row(m.item_id) for m in held if m.relative),
@@ -163,6 +197,8 @@ class Recommender:
                 for w in beliefs.wishes
             ),
             seed=first,
+            # The adventurous get each of their interests, others what lies between them.
+            taste=liked if beliefs.adventure > 0 and len(liked) > 1 else (),
         )
 
     @staticmethod

@@ -10,10 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from agent.briefs import Unitary
+from agent.budget import Budget
+from agent.errors import LLMError
 from agent.llm import LLM, Completion, Request
 from agent.realise import plain_sentence
 from agent.state import Call, Trace, Unit
 from agent.talker import ACT_MEANING, Brief, render, required, small_prompt
+from agent.telemetry import model_call
 from agent.verify import Verifier, enriched, realise
 from tools.tokens import SLOTS
 
@@ -38,7 +41,9 @@ class Writer:
         style: Literal["small", "large"] = "small",
         temperature: float = 0.7,
         top_p: float = 0.9,
+        budget: Budget | None = None,
     ) -> None:
+        self.budget = budget or Budget()
         self.llm = llm
         self.verifier = verifier
         self.style = style
@@ -84,6 +89,7 @@ class Writer:
         stopped: Stopped,
     ) -> None:
         refused: dict[int, str] = {}
+        started = time.perf_counter()
 
         def judge(index: int, completion: Completion, source: Source) -> None:
             _check(stopped)
@@ -93,6 +99,9 @@ class Writer:
                 {
                     "unit": index,
                     "act": brief.act,
+                    "ties": list(brief.ties),
+                    "slots": list(brief.slots),
+                    "said": brief.said,
                     "draft": completion.text,
                     "by": source,
                     "ok": verdict.ok,
@@ -113,12 +122,13 @@ class Writer:
             release.offer(index, done[index])
 
         _check(stopped)
-        if units:
-            self._draft(sorted(units), units, seed, refused, judge, "llm", trace)
-        if refused:
+        if units and self._may(trace, started):
+            self._draft(sorted(units), units, seed, refused, judge, "llm", trace, started)
+        if refused and self._may(trace, started):
             _check(stopped)
-            self._draft(sorted(refused), units, seed + 101, dict(refused), judge, "rewrite", trace)
-        for index in sorted(refused):
+            again = sorted(refused)
+            self._draft(again, units, seed + 101, dict(refused), judge, "rewrite", trace, started)
+        for index in sorted(units.keys() - done.keys()):
             _check(stopped)
             brief, evidence, item_id = units[index]
             done[index] = realise(
@@ -139,18 +149,22 @@ class Writer:
         judge: Callable[[int, Completion, Source], None],
         source: Source,
         trace: Trace,
+        begun: float,
     ) -> None:
+        left = self.budget.left(trace, begun)
+        usual = MAX_TOKENS if self.style == "small" else 4 * MAX_TOKENS
         # A rewrite is sampled more carefully: the first draft erred by being too free.
         temperature = self.temperature if source == "llm" else self.temperature / 2
         requests = [
             Request(
                 prompt=self._prompt(units[i][0], complaints.get(i, "")),
-                max_tokens=MAX_TOKENS if self.style == "small" else 4 * MAX_TOKENS,
+                max_tokens=min(usual, left.tokens),
                 temperature=temperature,
                 top_p=self.top_p,
                 seed=seed + i,
                 allowed_slots=frozenset(units[i][0].slots),
                 stop=(),
+                seconds=left.seconds,
             )
             for i in indices
         ]
@@ -163,7 +177,13 @@ class Writer:
 
         started = time.perf_counter()
         try:
-            self.llm.generate(requests, finished)
+            with model_call("talk" if source == "llm" else source, len(requests)):
+                self.llm.generate(requests, finished)
+        except LLMError:
+            # Out of time, not out of order: what came in time stands.
+            if self.budget.left(trace, begun).spent != "seconds":
+                raise
+            trace.verdicts.append({"budget": "seconds"})
         finally:
             call = Call(
                 node="respond",
@@ -175,6 +195,13 @@ class Writer:
             trace.calls.append(call)
             trace.prompt_tokens += call.prompt_tokens
             trace.tokens += call.tokens
+
+    def _may(self, trace: Trace, started: float) -> bool:
+        """Whether the turn may call the model once more."""
+        spent = self.budget.left(trace, started).spent
+        if spent:
+            trace.verdicts.append({"budget": spent})
+        return not spent
 
     def _prompt(self, brief: Brief, complaint: str) -> str:
         if self.style == "small":

@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
     from agent.graph import Parts
+    from agent.profile import Held
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Running:
 
     parts: "Parts"
     stop: threading.Event
+    held: "Held | None" = None  # the person's profile; None for somebody without a name
+    span: "Span | None" = None  # the turn's, above those of its nodes
 
     @property
     def stopped(self) -> bool:

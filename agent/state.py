@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from catalog.filters import Clause
+from catalog.filters import Clause, Scope
 
 Intent = Literal[
     "greet",  # hello
@@ -75,6 +75,7 @@ class Wish(Frozen):
     said: str
     relative_to: str | None = None  # item id: "funnier than that"
     turn: int = -1
+    scope: Scope = "now"
 
 
 class About(Frozen):
@@ -82,14 +83,19 @@ class About(Frozen):
 
     text: str
     turn: int = -1
+    scope: Scope = "now"
 
 
 class Question(Frozen):
-    kind: Literal["fact", "about", "why", "compare", "superlative"]
+    """``which`` and ``count`` ask which items, and how many, meet ``clauses``."""
+
+    kind: Literal["fact", "about", "why", "compare", "superlative", "which", "count"]
     item_ids: tuple[str, ...] = ()  # which items it is about; empty = the whole slate
     field: str | None = None  # facet asked for ("runtime")
     direction: Literal[-1, 1] | None = None  # superlative: 1 = most, -1 = least
     said: str = ""
+    clauses: tuple[Clause, ...] = ()  # "how many of these are from the 90s?"
+    over: Literal["slate", "catalogue"] = "slate"  # "what's the oldest western you have?"
 
 
 Kind = Literal["clauses", "mentions", "wishes", "about"]  # of beliefs
@@ -173,8 +179,11 @@ class StateUpdate(Frozen):
     unknown: tuple[str, ...] = ()  # names that look like titles or people we do not have
     indifferent: tuple[str, ...] = ()  # facets the person does not mind about
     read_by: Literal["rules", "encoder", "both", "llm", "page"] = "rules"
+    anew: bool = False  # a request of its own, not a change of the last one
+    dropped: tuple[Clause, ...] = ()  # older clauses that gave way to what this turn asks
     action: Action | None = None  # read_by "page": what was done there
     unsaid: tuple[str, ...] = ()  # words of the person that a page action took back
+    notice: str = ""  # said of the message itself, see agent.notices: "language:French", "forget"
 
 
 class Beliefs(Frozen):
@@ -189,6 +198,7 @@ class Beliefs(Frozen):
     asked: tuple[str, ...] = ()  # facets already asked about, in order
     indifferent: tuple[str, ...] = ()
     adventure: float = 0.0  # 0..1: how far from the popular and from each other items may be
+    standing: tuple[Clause | Wish, ...] = ()  # what the profile has brought in so far
 
 
 class Evidence(Frozen):
@@ -247,10 +257,13 @@ class Trace(BaseModel):
 
     ``candidates`` are the retrieval prior's best items in its order, ``weights`` their
     shares of the prior; ``order`` is the slate as it stood after the language model.
-    ``verdicts``: one a draft, {unit, act, draft, by, ok, complaint}, and {verified} at the end.
+    ``verdicts``: one a draft, {unit, act, ties, slots, said, draft, by, ok, complaint} (the brief
+    and what came of it: a training row), and {verified} at the end.
     """
 
     nodes: list[str] = Field(default_factory=list)
+    at: str = ""  # when the turn was understood, ISO 8601
+    adapter: str = ""  # the arm of an A/B test that chose the items (agent.ab)
     model_calls: int = 0
     calls: list[Call] = Field(default_factory=list)
     prompt_tokens: int = 0
@@ -291,6 +304,8 @@ class Plan(BaseModel):
     relax: tuple[tuple[Clause, ...], ...] = ()
     answers: tuple[Evidence, ...] = ()
     note: str = ""  # e.g. a name that is not in the catalogue
+    again: bool = False  # everything that fits was shown: the best of it comes again
+    frame: str = ""  # a computed answer as a sentence in the slots of ``answers``
     ordered_by: Literal["llm", "retrieval"] = "llm"  # who put ``item_ids`` in order
     candidates: tuple[str, ...] = ()  # set by a person who stepped in: choose among these only
 

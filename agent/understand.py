@@ -17,6 +17,8 @@ from agent.encoder import Encoder, context_of
 from agent.reading.followups import carry_over, spell_out
 from agent.reading.lexicon import Lexicon
 from agent.reading.pieces import Reading
+from agent.reading.plainer import compare_plainly, plainer
+from agent.reading.scope import Scope, read_scope
 from agent.reading.spelling import respell
 from agent.reading.turn import read
 from agent.state import DialogueState, StateUpdate
@@ -29,18 +31,6 @@ Arm = Literal["rules", "encoder", "both"]
 MAX_CHARS: Final = 3_000  # of a turn that are read at all: nobody types more, attacks do
 _QUOTES: Final = str.maketrans(
     {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "."}
-)
-_PLAINER: Final = tuple(
-    (re.compile(pattern, re.IGNORECASE), plain)
-    for pattern, plain in (
-        (r",? what(?:'s| is)? next\b\??", ". Anything else?"),
-        (r"\b((?:1[89]|20)\d\d) at the latest\b", r"not after \1"),
-        (r"\b((?:1[89]|20)\d\d) at the earliest\b", r"not before \1"),
-        (
-            r"\b(?:can|could) (?:it|they|that) be (?=(?:a (?:bit|little) )?(?:less|more)\b)",
-            "make it ",
-        ),
-    )
 )
 _LEXICONS: "WeakKeyDictionary[Catalog, Lexicon]" = WeakKeyDictionary()
 
@@ -59,12 +49,33 @@ def understand(
     Never raises on any text: what cannot be read comes back as intent "chat".
     """
     lexicon = lexicon_of(catalog)
-    said = respell(spell_out(plainer(clean(text)), state), lexicon, linker)
+    said, scope = read_scope(clean(text), lexicon.speech)
+    said = compare_plainly(spell_out(plainer(said), state), lexicon)
+    said = respell(said, lexicon, linker)
     reading = Reading(said, state, catalog, linker, lexicon)
     if encoder is not None and arm != "rules" and reading.text:
         reading.sensed = encoder.read(reading.text, context_of(state, catalog))
         reading.by_rules = arm != "encoder"
-    return carry_over(reading, read(reading))
+    return lasting(carry_over(reading, read(reading)), scope)
+
+
+def lasting(update: StateUpdate, scope: Scope) -> StateUpdate:
+    """What was said as a rule, and not of this conversation alone, is marked so."""
+    if scope == "now":
+        return update
+    change = {"scope": scope}
+    return update.model_copy(
+        update={
+            "add": tuple(c.model_copy(update=change) for c in update.add),
+            "wishes": tuple(w.model_copy(update=change) for w in update.wishes),
+            "avoid": tuple(a.model_copy(update=change) for a in update.avoid),
+        }
+    )
+
+
+def keep_lexicon(catalog: "Catalog", lexicon: Lexicon) -> None:
+    """Take this lexicon for a catalogue, instead of building one."""
+    _LEXICONS[catalog] = lexicon
 
 
 def lexicon_of(catalog: "Catalog") -> Lexicon:
@@ -72,13 +83,6 @@ def lexicon_of(catalog: "Catalog") -> Lexicon:
     if catalog not in _LEXICONS:
         _LEXICONS[catalog] = Lexicon(catalog)
     return _LEXICONS[catalog]
-
-
-def plainer(text: str) -> str:
-    """Two ways of asking, in the words the rules know: they mean the same."""
-    for pattern, plain in _PLAINER:
-        text = pattern.sub(plain, text)
-    return text
 
 
 def clean(text: str) -> str:

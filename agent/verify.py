@@ -14,6 +14,7 @@ from agent.state import Evidence, Span, Unit
 from agent.talker import Brief, required
 from agent.trades import foreign_words
 from catalog.items import Catalog
+from tools.names import UNSEEN_RANK, fold, rank
 
 SLOT = re.compile(r"<[a-z]+\d*(?:\.[a-z]+\d*)?>")
 TOKEN = re.compile(SLOT.pattern + r"|[.!?:]|[^\W\d_]+(?:['’-][^\W\d_]+)*")
@@ -37,9 +38,21 @@ MOODY = frozenset("mood tone vibe told key feel feeling spirit atmosphere sets c
 _TIMES = re.compile(r"\b(?:minutes?|hours?|days?|weeks?|months?|years?)$")
 _DEGREE = re.compile(r"\b(?:as|so|very|just|quite|rather|more|truly|really) <i\d+\.mood>")
 _LED = re.compile(r"^(?:in|for|with|from|up|at|of|on|to)\s")
+#: Words that lead to a date or a maker, before a slot that is none: "it came out in Veldtra".
+_MISLED = re.compile(
+    r"\b(?:(?:came|come) out (?:in|from|around)|released in|dates? (?:from|back to)) @(?!date)\w+"
+    r"|\b(?:is|comes?|it's) from @(?:category|tag|mood|maker|people|shared)\b"
+)
 #: Facet-value words too common in plain talk to count as a claim.
 NEUTRAL = frozenset("art life live new people world".split())
 MAX_CHARS = 420
+MANY = 500  # values of a facet that are names, so that an everyday word among them is no claim
+EVERYDAY = 8_000  # rank of a word that is hardly ever a name
+
+
+def _slot_role(match: re.Match[str]) -> str:
+    """ "<i1.date>" -> "@date", for patterns over words and slots."""
+    return "@" + match.group().strip("<>").rpartition(".")[2]
 
 
 class Verdict(NamedTuple):
@@ -63,9 +76,14 @@ class Verifier:
             if facet.kind == "categories" and facet.role in ("category", "origin", "language"):
                 # Phrases ("the states") would put plain words on the list; each of their
                 # telling words is some one-word value or a capitalised name anyway.
-                for value in (*self.catalog.values(facet.name), *facet.synonyms):
-                    if WORD.fullmatch(str(value)) and len(str(value)) > 2:
-                        words.add(str(value).casefold())
+                values = (*self.catalog.values(facet.name), *facet.synonyms)
+                names = len(values) > MANY  # of thousands of series one is called "You"
+                for value in values:
+                    word = str(value).casefold()
+                    if not WORD.fullmatch(word) or len(word) <= 2:
+                        continue
+                    if not names or rank(word) > EVERYDAY:
+                        words.add(word)
             if facet.role == "mood" and facet.kind == "categories":
                 words |= {str(v).casefold() for v in self.catalog.values(facet.name)}
         for scale in self.catalog.domain.scales:
@@ -111,6 +129,8 @@ class Verifier:
         words = {w.casefold() for w in WORD.findall(SLOT.sub(" ", text))}
         if strange := words & self.foreign:
             return Verdict(False, f"'{min(strange)}' is said of other things; say it otherwise.")
+        if misled := _MISLED.search(SLOT.sub(_slot_role, " ".join(TOKEN.findall(text)))):
+            return Verdict(False, f"'{misled.group()}' is the wrong word before that slot.")
         amounts = [brief.texts[s] for s in slots if s.endswith(".amount>")]
         if any(not _TIMES.search(t) for t in amounts) and words & DURATION:
             return Verdict(False, "The amount is no duration; say what it comes to.")
@@ -129,6 +149,7 @@ class Verifier:
         allowed = (
             COUNTING if brief.act in ("more", "refine", "intro", "help", "ask") else frozenset()
         )
+        told = " ".join([brief.said, *brief.texts.values()]).casefold()
         sentence_start = True
         words: list[str] = []
         for token in TOKEN.findall(text):
@@ -141,6 +162,8 @@ class Verifier:
                 words.append("\x00")
                 continue
             low = token.casefold()
+            if uncommon(low) and low in told:  # "say zorfimuqex": an order carried out
+                return Verdict(False, f"'{token}' is a word you were given; use its slot.")
             if low in self.lexicon and low not in allowed:
                 return Verdict(False, f"'{token}' is a claim in plain words; use a slot.")
             if token[0].isupper() and not sentence_start and low.split("'")[0] != "i":
@@ -153,6 +176,13 @@ class Verifier:
         return Verdict(True)
 
 
+def uncommon(word: str) -> bool:
+    """A word that stands in a reply's plain text by itself but hardly ever. Where the prompt's own
+    text holds it too, it was copied: that text may be quoted through slots only, and nothing but
+    an injection has such words said plainly."""
+    return len(word) >= 5 and not {"'", "’"} & set(word) and rank(fold(word)) >= UNSEEN_RANK
+
+
 def realise(draft: str, evidence: dict[str, Evidence], **unit: object) -> Unit:
     """Fill the slots of a passed draft; every filled span keeps its evidence.
 
@@ -163,12 +193,15 @@ def realise(draft: str, evidence: dict[str, Evidence], **unit: object) -> Unit:
     spans: list[Span] = []
     position = 0
     length = 0
+    last = ""
     text = draft.strip()
     for match in SLOT.finditer(text):
         before = text[position : match.start()]
         proof = evidence[match.group()]
         words = proof.text
         before = _agree(before, words)
+        if words.startswith("that are ") and _one_thing(text[position : match.start()], last):
+            words = "that is " + words.removeprefix("that are ")
         sentence_start = not (out and "".join(out).strip()) and not before.strip()
         if sentence_start or before.rstrip().endswith((".", "!", "?")):
             words = words[:1].upper() + words[1:]
@@ -177,11 +210,17 @@ def realise(draft: str, evidence: dict[str, Evidence], **unit: object) -> Unit:
         spans.append(Span(start=length, end=length + len(words), evidence=proof))
         out.append(words)
         length += len(words)
-        position = match.end()
+        position, last = match.end(), match.group()
         if words.endswith((".", "!", "?")) and text[position : position + 1] == ".":
             position += 1
     out.append(text[position:])
     return Unit(text="".join(out), spans=tuple(spans), **unit)  # type: ignore[arg-type]
+
+
+def _one_thing(between: str, last: str) -> bool:
+    """Does "that are ..." follow one thing: "a <noun> <c1>", "nothing <c1>"?"""
+    lead = between.strip().casefold()
+    return (last == "<noun>" and not lead) or lead.endswith(("thing", "one"))
 
 
 def enriched(draft: str, brief: Brief) -> str:

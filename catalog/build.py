@@ -28,7 +28,8 @@ from rich.console import Console
 
 from catalog import folder, images, records, vectors
 from catalog.config import Config
-from catalog.errors import BuildError, CatalogError
+from catalog.embed import choose
+from catalog.errors import BuildError, ParleyError
 from catalog.finish import finish
 from catalog.interactions import read as read_interactions
 from catalog.items import Domain
@@ -37,7 +38,10 @@ from catalog.tables import Rejected, is_url
 from catalog.watch import files_of, state, watch
 
 Record = dict[str, Any]
-OWN = {"items.jsonl", "items.csv", "related.csv", "manifest.json", *folder.DATA_FILES}
+OWN = {
+    *("items.jsonl", "items.csv", "related.csv", "manifest.json", "vectors.npy", "segments.json"),
+    *folder.DATA_FILES,
+}
 
 
 def build(
@@ -54,10 +58,13 @@ def build(
     editorial: Path | None = None,
     given: Path | None = None,
     console: Console | None = None,
+    ray: str | None = None,
+    ray_workers: int = 2,
 ) -> Record:
     """Build and swap in a catalogue; returns its manifest. ``BuildError`` on a bad source.
 
-    ``cache``: where vectors are kept between builds (default: beside ``out``).
+    ``cache``: where vectors are kept between builds (default: beside ``out``). ``ray``: a Ray
+    cluster that embeds what the cache lacks, with ``ray_workers`` encoders.
     """
     out = Path(out).resolve()
     with folder.locked(out):
@@ -65,6 +72,10 @@ def build(
         if console is not None:
             report(prepared, console, out)
         cache = cache or out.with_name(f"{out.name}.vectors")
+        if ray is not None and given is None:
+            from catalog.embed_spread import fill
+
+            fill(prepared, cache, ray, ray_workers)
         return finish(prepared, out, seed, fresh_ids, cache, threads, console, given=given)
 
 
@@ -167,6 +178,13 @@ def main(
     ),
     cache: Annotated[Path | None, typer.Option(help="file of vectors already computed")] = None,
     threads: Annotated[int, typer.Option(help="threads of the encoder")] = 1,
+    ray: Annotated[
+        str | None, typer.Option(help="embed on a Ray cluster: local, auto or ray://HOST:10001")
+    ] = None,
+    ray_workers: Annotated[int, typer.Option(min=1, help="encoders on that cluster")] = 2,
+    encoder: Annotated[
+        Path | None, typer.Option(help="folder of another text encoder (sentence-transformers)")
+    ] = None,
 ) -> None:
     """Build the catalogue of SOURCE into OUT."""
     console = Console()
@@ -174,6 +192,7 @@ def main(
 
     def once(fresh: bool = False) -> None:
         started = time.monotonic()
+        choose(encoder)
         manifest = build(
             place,
             out,
@@ -187,6 +206,8 @@ def main(
             editorial=editorial,
             given=given,
             console=console,
+            ray=ray,
+            ray_workers=ray_workers,
         )
         size = sum(entry["bytes"] for entry in manifest["files"].values())
         ids = manifest["semantic_ids"]
@@ -205,7 +226,7 @@ def main(
         paths = files_of(place, (config, interactions, editorial)) if watching else []
         before = state(paths)
         once(fresh_ids)
-    except CatalogError as error:
+    except ParleyError as error:
         complain(str(error))
         raise typer.Exit(1) from error
     if watching:

@@ -32,8 +32,18 @@ _TIME: Final = re.compile(
     r"(?:\s*\d+\s*(?:s|sec|secs|seconds?)\.?)?$",
     re.IGNORECASE,
 )
+_THOUSANDS: Final = re.compile(r"(\d+(?:[.,]\d)?)\s?[kK](?![A-Za-z])")  # "50k €"
+_MONEY_SIGN: Final = re.compile(r"[€$£]|\b(?:EUR|USD|GBP|CHF)\b")
 _CLOCK: Final = re.compile(r"^(\d{1,2}):([0-5]\d)(?::[0-5]\d)?$")
 _YEAR: Final = re.compile(r"^(?:c\.|ca\.?|circa|~)?\s*([12]\d{3})(?:\.0)?$", re.IGNORECASE)
+_ROUGH: Final = re.compile(
+    r"^(?:(?:c|ca|circa|about|around|before|after|um)\.?\s+|~)?(?:AD|A\.D\.)?\s*"
+    r"(?:(?P<part>early|mid|middle|late)[\s-]+)?"
+    r"(?:(?P<century>\d{1,2})(?:st|nd|rd|th)\s+(?:century|c\.)"
+    r"|(?P<year>\d{3,4})(?:s|['’]s)?(?:\s*[-–/]\s*\d{1,4})?)"
+    r"\s*(?P<era>BCE?|B\.C\.|CE|AD|A\.D\.|v\. ?Chr\.?)?$",
+    re.IGNORECASE,
+)
 _DATES: Final = (
     re.compile(
         r"^([12]\d{3})[-/.](?:0?[1-9]|1[0-2])(?:[-/.](?:0?[1-9]|[12]\d|3[01]))?(?:[T ].*)?$"
@@ -159,9 +169,11 @@ def nothing(text: str | None) -> bool:
 def figure(text: str) -> Figure | None:
     """A cell as a number, or None. Words around the number must be a unit or a hedge."""
     text = text.strip()
+    if "k" in text.lower() and _MONEY_SIGN.search(text):
+        text = _THOUSANDS.sub(lambda m: f"{float(m[1].replace(',', '.')) * 1000:.0f}", text)
     clock = _CLOCK.match(text)
     if clock:
-        return Figure("", "min", minutes=int(clock[1]) * 60 + int(clock[2]))
+        return Figure("", "min", minutes=float(int(clock[1]) * 60 + int(clock[2])))
     match = _NUMBER.match(text)
     if match:
         before, after = match["before"].strip(), match["after"].strip()
@@ -184,6 +196,17 @@ def figure(text: str) -> Figure | None:
         minutes = float((match["m"] or "0").replace(",", "."))
         return Figure("", "min", minutes=hours * 60 + minutes)
     return None
+
+
+def minutes_first(texts: Iterable[str]) -> bool:
+    """Does "38:20" mean minutes and seconds in a column? Where one cell says 1:04:10, or 52:05."""
+    clocks = [text.strip() for text in texts if _CLOCK.match(text.strip())]
+    return any(text.count(":") == 2 or int(text.split(":")[0]) > 23 for text in clocks)
+
+
+def with_hours(text: str) -> str:
+    """ "38:20" in a column of minutes and seconds, as hours, minutes and seconds."""
+    return f"0:{text.strip()}" if text.count(":") == 1 and _CLOCK.match(text.strip()) else text
 
 
 def decimal_mark(figures: Iterable[str], usual: str = ".") -> str:
@@ -238,7 +261,21 @@ def year(text: str) -> int | None:
     if match:
         before = text.startswith("-") or bool(match[2])
         return -int(match[1]) if before else int(match[1])
-    return None
+    return _roughly(text)
+
+
+def _roughly(text: str) -> int | None:
+    """The year that a museum's label comes nearest to: "1870s", "late 19th century", "1785/86",
+    "c. 500-300 BC" (of a span its beginning, of a century its middle)."""
+    match = _ROUGH.match(text)
+    if match is None:
+        return None
+    before = bool(match["era"]) and match["era"].upper().startswith(("BC", "V"))
+    if match["century"]:
+        part = {"early": 15, "late": 85}.get((match["part"] or "").lower().strip(), 50)
+        century = int(match["century"])
+        return -(100 * century - part) if before else 100 * (century - 1) + part
+    return -int(match["year"]) if before else int(match["year"])
 
 
 def as_list(text: str) -> list[str] | None:

@@ -70,7 +70,8 @@ def look(series: pl.Series, usual: str = ".") -> Facts:
     some = full.gather_every(step)[:SAMPLE]
     listed = some.list.join("\x1f").to_list() if is_list else some.to_list()
     sample = [text for text in listed if not cells.nothing(text)]
-    figures = [f for f in map(cells.figure, sample) if f is not None] if not is_list else []
+    timed = map(cells.with_hours, sample) if cells.minutes_first(sample) else sample
+    figures = [f for f in map(cells.figure, timed) if f is not None] if not is_list else []
     decimal = cells.decimal_mark((f.figures for f in figures), usual)
     values = [
         f.minutes if f.minutes is not None else cells.value(f.high or f.figures, decimal)
@@ -124,7 +125,9 @@ def _is_year(text: str) -> bool:
 
 
 def _is_date(text: str) -> bool:
-    return not _is_year(text) and len(text) > 6 and cells.year(text) is not None
+    if _is_year(text) or cells.year(text) is None:
+        return False
+    return len(text) > 6 or not text.lstrip("-").isdigit()  # "1870s", "AD 250"
 
 
 def _is_name(text: str) -> bool:

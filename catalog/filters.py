@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from catalog.items import Catalog, Facet
 
 Op = Literal["any", "all", "none", "ge", "le"]
+Scope = Literal["now", "always"]  # this conversation, or whenever this person comes
 Bitmap = npt.NDArray[np.bool_]
 
 #: Which operators make sense for which kind of facet.
@@ -54,6 +55,7 @@ class Clause(BaseModel):
     values: tuple[float | str, ...]  #: canonical catalogue values
     said: str = ""  #: the person's words (provenance)
     turn: int = -1  #: index of the user turn that said it
+    scope: Scope = "now"  #: "always": holds beyond this conversation ("I never want horror")
 
 
 def compile(catalog: Catalog, clauses: Sequence[Clause]) -> Bitmap:
@@ -62,16 +64,37 @@ def compile(catalog: Catalog, clauses: Sequence[Clause]) -> Bitmap:
     Raises ``FilterError`` naming the bad field, operator or value. A person's name that
     no item has is not an error (a rebuilt catalogue may have lost it): it matches nothing.
     """
-    bitmap = np.ones(len(catalog), dtype=np.bool_)
+    bitmap = catalog.alive.copy()
     for clause in clauses:
         bitmap &= compile_one(catalog, clause)
     return bitmap
 
 
 def compile_one(catalog: Catalog, clause: Clause) -> Bitmap:
-    """Items that satisfy one clause. Shape: ``(N,)`` bool. Raises ``FilterError``."""
+    """Rows that satisfy one clause. Shape: ``(N,)`` bool. Raises ``FilterError``.
+
+    Removed rows are judged like any other: ``compile`` leaves them out.
+    """
     facet = _facet(catalog, clause)
-    return on_column(catalog.df, clause, facet.kind == "number", clause.op == "none")
+    if facet.kind == "number":
+        return on_column(catalog.df, clause, True, clause.op == "none")
+    return _holding(catalog, clause)
+
+
+def _holding(catalog: Catalog, clause: Clause) -> Bitmap:
+    """A clause on a column of values, by who holds each. Shape: ``(N,)`` bool."""
+    held = catalog.holders(clause.field)
+    bitmap = np.full(len(catalog), clause.op == "all")
+    for value in clause.values:
+        column = held.vocabulary.get(str(value))
+        rows = held.held(column)[0] if column is not None else np.zeros(0, dtype=np.int64)
+        if clause.op == "all":
+            one = np.zeros(len(catalog), dtype=np.bool_)
+            one[rows] = True
+            bitmap &= one
+        else:
+            bitmap[rows] = True
+    return ~bitmap if clause.op == "none" else bitmap
 
 
 def on_column(df: pl.DataFrame, clause: Clause, number: bool, missing: bool) -> Bitmap:
@@ -163,7 +186,7 @@ def smallest_relaxations(
     """
     clauses = list(clauses)
     bitmaps = [compile_one(catalog, clause) for clause in clauses]
-    free = np.ones(len(catalog), dtype=np.bool_)
+    free = catalog.alive.copy()
     if len(exclude_rows):
         free[np.asarray(exclude_rows, dtype=np.int64)] = False
 

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from rich.console import Console
 
 from catalog import folder, scales, semantic_ids, vectors
-from catalog.embed import DIM, SHA256, Vectors
+from catalog.embed import DIM, Vectors, digest
 from catalog.errors import BuildError
 from catalog.items import Catalog
 from catalog.prepared import Prepared
@@ -122,7 +122,7 @@ def write(done: Finished, out: Path) -> Record:
         return {
             **done.facts,
             "items": n,
-            "encoder": SHA256,
+            "encoder": digest(),
             "semantic_ids": done.ids.facts,
             "scales_r2": done.scales.r2,
         }

@@ -10,6 +10,7 @@
     scales.npz         names, and (N, S) uint8 in fiftieths (0..200 for 0..4)
     related.npz        co-mention counts, scipy CSR
     (anything else the source carried along: NOTICE.md, editorial.jsonl, dialogues.npz)
+    segments.json      what changed since, with segments/ (``catalog.segments``)
 
 A folder is written beside its place and swapped in with one rename, so a reader sees the
 old catalogue or the new one. Opening checks version, presence and sizes (an interrupted
@@ -65,17 +66,19 @@ Shipped = Packed | Floats
 
 def load(path: Path) -> Catalog:
     """Open a built folder. ``CatalogError`` names the path, what is wrong and the remedy."""
+    from catalog import segments
+
     manifest = read_manifest(path)
+    head = segments.read_head(path, manifest)
     mapped = "vectors.npy" in manifest["files"]
-    for name in DATA_FILES:
-        own = "vectors.npy" if mapped and name == "vectors.npz" else name
-        _check_size(path / own, manifest["files"].get(own))
+    check_sizes(path, manifest)
     domain = Domain.read(path / "domain.yaml")
     try:
         df = pl.read_parquet(path / "items.parquet")
         vectors: Floats
         if mapped:
-            vectors = np.load(path / "vectors.npy", mmap_mode="r")
+            # Copy on write: what an edited item's vector is now is laid over it in memory.
+            vectors = np.load(path / "vectors.npy", mmap_mode="c")
         else:
             with np.load(path / "vectors.npz") as data:
                 vectors = unpack_vectors(data["rows"], data["scale"])
@@ -99,7 +102,7 @@ def load(path: Path) -> Catalog:
             f"{path / 'domain.yaml'} names facets without a column: {', '.join(absent)}. "
             f"Remove them, or rebuild: {REBUILD}."
         )
-    return Catalog(
+    base = Catalog(
         df=df,
         domain=domain,
         vectors=vectors,
@@ -112,6 +115,7 @@ def load(path: Path) -> Catalog:
         path=path,
         fingerprint=fingerprint(manifest),
     )
+    return segments.opened(base, head)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -140,27 +144,46 @@ def fingerprint(manifest: dict[str, Any]) -> str:
 
 def verify(path: Path) -> None:
     """Hash every data file. ``CatalogError`` names the first that differs."""
+    from catalog import segments
+
     for name, entry in read_manifest(path)["files"].items():
-        _check_size(path / name, entry)
-        if sha256(path / name) != entry["sha256"]:
+        check_size(path / name, entry)
+        if sha256(path / name, entry["bytes"]) != entry["sha256"]:
             raise CatalogError(f"{path / name} has another sha256 than its manifest. {REBUILD}.")
+    segments.verify(path)
 
 
-def _check_size(file: Path, entry: dict[str, Any] | None) -> None:
+def check_sizes(path: Path, manifest: dict[str, Any]) -> None:
+    """``CatalogError`` when a data file is missing or was cut off."""
+    mapped = "vectors.npy" in manifest["files"]
+    for name in DATA_FILES:
+        own = "vectors.npy" if mapped and name == "vectors.npz" else name
+        check_size(path / own, manifest["files"].get(own))
+
+
+def check_size(file: Path, entry: dict[str, Any] | None) -> None:
     if entry is None:
         raise CatalogError(f"{file.parent} has no {file.name} in its manifest. {REBUILD}.")
     if not file.is_file():
         raise CatalogError(f"{file} is missing. {REBUILD}.")
     size = file.stat().st_size
-    if size != entry["bytes"]:
+    longer = file.name == "vectors.npy" and size > entry["bytes"]  # segments' vectors follow
+    if size != entry["bytes"] and not longer:
         raise CatalogError(
             f"{file} has {size} bytes, its manifest says {entry['bytes']}. {REBUILD}."
         )
 
 
-def sha256(path: Path) -> str:
+def sha256(path: Path, first: int | None = None) -> str:
+    """Of a file, or of its ``first`` bytes."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        if first is None:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        while first > 0 and (part := file.read(min(first, 1 << 20))):
+            digest.update(part)
+            first -= len(part)
+        return digest.hexdigest()
 
 
 def pack_vectors(vectors: Floats) -> tuple[np.ndarray, np.ndarray]:
@@ -208,15 +231,13 @@ def as_loaded(vectors: Shipped) -> Floats:
     return unpack_vectors(*vectors) if isinstance(vectors, Packed) else vectors
 
 
-def joined(old: Shipped, keep: np.ndarray, new: Floats) -> Shipped:
-    """Rows ``keep`` of stored vectors, unchanged to the byte, and new ones after them."""
-    if len(keep) + len(new) > LARGE:
-        return np.concatenate([as_loaded(old)[keep], new])
-    held = old if isinstance(old, Packed) else Packed(*pack_vectors(old))
-    rows, scale = pack_vectors(new)
-    return Packed(
-        np.concatenate([held.rows[keep], rows]), np.concatenate([held.scale[keep], scale])
-    )
+def put_file(file: Path, content: bytes) -> None:
+    """Write a file so that nobody ever sees half of it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = file.with_name(f".{file.name}.tmp")
+    new.write_bytes(content)
+    sync(new)
+    new.replace(file)
 
 
 def pack_scales(scales: dict[str, Floats], n: int) -> dict[str, Any]:
@@ -252,8 +273,8 @@ def write(out: Path, fill: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         (new / "manifest.json").write_text(text, "utf-8")
         for file in new.rglob("*"):
-            _sync(file)
-        _sync(new)
+            sync(file)
+        sync(new)
         _swap(new, out)
     finally:
         shutil.rmtree(new, ignore_errors=True)  # after the swap, this is the old catalogue
@@ -290,7 +311,7 @@ def _swap(new: Path, out: Path) -> None:
             old.rename(out)
             raise
         old.rename(new)
-    _sync(out.parent)
+    sync(out.parent)
 
 
 def _exchange(a: Path, b: Path) -> bool:
@@ -302,7 +323,7 @@ def _exchange(a: Path, b: Path) -> bool:
     return bool(done == 0)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

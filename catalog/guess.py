@@ -68,7 +68,7 @@ def guess_config(
             if use == "price" and columns[name].unit is None:
                 why += "; no currency is seen, add one: `unit: €`"
             reasons[name] = why
-    noun, nouns = nouns_of(source)
+    noun, nouns = nouns_of(source, next((n for n, c in columns.items() if c.use == "title"), ""))
     noun = given.noun or (singular(given.nouns) if given.nouns else noun)
     nouns = given.nouns or (plural(given.noun) if given.noun else nouns)
     ordered = {name: columns[name] for name in df.columns}
@@ -120,13 +120,13 @@ def fits(use: str, facts: Facts, weight: int) -> bool:
             return not facts.is_list and facts.words >= 2 and not numeric and facts.links < 0.5
         case "rating":
             return numeric and facts.high <= 100
-        case "price" | "popularity":
+        case "price" | "number" | "popularity":
             return numeric
         case "stock":
             return numeric or facts.truths > 0.9
         case "date":
             dated = facts.years + facts.dates
-            return dated > 0.8 or (
+            return dated > (SOME if weight > 1 else 0.8) or (
                 numeric and facts.whole > 0.98 and facts.low > -4000 and facts.high <= 2100
             )
         case "audience":
@@ -257,6 +257,8 @@ def _title_after_all(
     for place, (name, (use, _)) in enumerate(out.items()):
         seen = facts[name]
         if not seen.sample or seen.is_list or seen.links > 0.5 or seen.images > 0.5:
+            continue
+        if seen.dates + seen.years > 0.5:  # a day is no name, however well it tells rows apart
             continue
         score = seen.unlike * seen.coverage - 0.01 * place - 0.3 * (seen.numbers > 0.5)
         score -= 0.05 * max(0.0, seen.words - 10) + 0.3 * (use == "id") + 0.2 * (votes[name][2] > 2)

@@ -26,6 +26,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from catalog.errors import CatalogError
+from catalog.postings import Postings, Triples
 from catalog.trie import SlateMask
 
 YAML = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader  # libyaml is ten times faster
@@ -108,6 +109,10 @@ class Item(Frozen):
 class Catalog:
     """All items, columnar. Rows are 0..N-1 in the order of ``df``; ids are for keeping.
 
+    A row whose item was removed while people talk stays, so that no other row moves: it is not
+    ``alive``, has no id (``has``, ``row``) and passes no filter. ``len`` counts rows, ``count``
+    items.
+
     Attributes: ``df`` (``id, title, link, popularity, editorial`` and one column a facet),
     ``domain``, ``vectors`` ``(N, 384)`` float32 unit rows (``Domain.vector_text``),
     ``about_vectors`` ``(M, 384)`` (``Domain.about_text``) of the items ``about_rows``
@@ -115,7 +120,9 @@ class Catalog:
     ``codebooks`` ``(3, 256, 384)`` float32, ``scales`` name -> ``(N,)`` float32 in 0..4
     (estimates unless "scales" is in the item's ``editorial``: order by them, claim nothing),
     ``popularity`` ``(N,)`` float32, ``related`` ``(N, N)`` CSR of co-mention counts,
-    ``mask`` the slate mask, ``path`` the folder it came from, ``fingerprint`` its content hash.
+    ``mask`` the slate mask, ``path`` the folder it came from, ``fingerprint`` its content hash,
+    ``alive`` ``(N,)`` bool, ``stored`` where each row stands in the folder's files with its
+    segments (``catalog.segments``), None for the same order.
     """
 
     def __init__(
@@ -132,6 +139,7 @@ class Catalog:
         related: sp.csr_matrix,
         path: Path | None = None,
         fingerprint: str = "",
+        stored: npt.NDArray[np.int64] | None = None,
     ) -> None:
         self.df = df
         self.domain = domain
@@ -144,11 +152,16 @@ class Catalog:
         self.related = related
         self.path = path
         self.fingerprint = fingerprint
+        self.stored = stored
+        self.alive = np.ones(len(df), dtype=np.bool_)
+        self.edited_vectors: dict[int, Floats] = {}  # laid over a mapped file's (catalog.growth)
         self.popularity: Floats = df["popularity"].to_numpy().astype(np.float32)
         self.mask = SlateMask(codes)
-        self._rows = {item_id: row for row, item_id in enumerate(df["id"].to_list())}
+        self.ids: list[str] = df["id"].to_list()  #: item ids in row order
+        self._rows = {item_id: row for row, item_id in enumerate(self.ids)}
         self._facets = {facet.name: facet for facet in domain.facets}
         self._values: dict[str, dict[Any, int]] = {}
+        self._holders: dict[str, Postings] = {}
         if len(self._rows) != len(df):
             raise CatalogError(f"Ids repeat: {len(df)} items, {len(self._rows)} ids.")
 
@@ -160,25 +173,30 @@ class Catalog:
         return load(Path(path))
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.ids)
+
+    @cached_property
+    def count(self) -> int:
+        """How many items there are: rows less those that were removed."""
+        return int(np.count_nonzero(self.alive))
 
     def has(self, item_id: str) -> bool:
-        return item_id in self._rows
+        row = self._rows.get(item_id)
+        return row is not None and bool(self.alive[row])
 
     def row(self, item_id: str) -> int:
         """The row of an id. ``CatalogError`` if it is not in this catalogue."""
         row = self._rows.get(item_id)
-        if row is None:
+        if row is None or not self.alive[row]:
             raise CatalogError(
-                f"No item {item_id!r} in this catalogue ({len(self)} items): "
+                f"No item {item_id!r} in this catalogue ({self.count} items): "
                 "look it up with tools.find_title."
             )
         return row
 
-    @cached_property
-    def ids(self) -> list[str]:
-        """Item ids in row order."""
-        return list(self._rows)
+    def place(self, item_id: str) -> int:
+        """The row of an id, of a removed item too; -1 where there never was one."""
+        return self._rows.get(item_id, -1)
 
     def about(self, query: Floats) -> Floats:
         """How well each item's subject matches a query vector ``(384,)``: cosine, ``(N,)``.
@@ -223,11 +241,21 @@ class Catalog:
             raise CatalogError(f"No facet {name!r}: this catalogue has {', '.join(self._facets)}.")
         return self._facets[name]
 
+    def holders(self, facet: str) -> Postings:
+        """Which rows, removed ones too, hold each value of a facet of texts."""
+        if facet not in self._holders:
+            triples = Triples()
+            triples.add(self.df[facet], lambda value: (value,))
+            self._holders[facet] = triples.postings(len(self))
+        return self._holders[facet]
+
     def values(self, facet: str) -> dict[Any, int]:
         """Every value of a facet with the number of items that have it, commonest first."""
         if facet not in self._values:
             self.facet(facet)
             column = self.df[facet]
+            if self.count < len(self):
+                column = column.filter(pl.Series(self.alive))
             if isinstance(column.dtype, pl.List):
                 column = column.explode()
             counts = column.drop_nulls().value_counts(sort=True)

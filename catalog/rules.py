@@ -131,6 +131,11 @@ class Rules:
         if not isinstance(data, dict):
             raise RuleError(f"{path} holds a {type(data).__name__}: lists {_names()} are needed.")
         data.pop(LINE, None)
+        return cls.of(data, str(path))
+
+    @classmethod
+    def of(cls, data: dict[Any, Any], path: str) -> Rules:
+        """Rules as a mapping of lists, ``path`` naming where they stand. ``RuleError`` as above."""
         rules: list[Rule] = []
         for kind, entries in data.items():
             if kind not in KEYS:
@@ -138,7 +143,8 @@ class Rules:
             if not isinstance(entries, list):
                 raise RuleError(f"{path}: {kind} is {entries!r}, a list of rules is needed.")
             for number, entry in enumerate(entries, start=1):
-                line = entry.pop(LINE) if isinstance(entry, dict) else None
+                entry = dict(entry) if isinstance(entry, dict) else entry
+                line = entry.pop(LINE, None) if isinstance(entry, dict) else None
                 where = f"{path} {f'line {line}' if line else f'{kind} rule {number}'}"
                 rules.append(_rule(kind, entry, where))
         taken: dict[int, str] = {}
@@ -156,7 +162,7 @@ class Rules:
         A hard rule on a category that no item has is an error: a typing mistake there must
         not pass for "nothing to forbid". Soft rules and pins that match nothing are notes.
         """
-        allowed = np.ones(len(catalog), dtype=np.bool_)
+        allowed = catalog.alive.copy()
         boost = np.ones(len(catalog))
         pins: list[Pin] = []
         notes: list[str] = []
@@ -173,7 +179,7 @@ class Rules:
                 if not allowed.any():
                     raise RuleError(f"{rule.where}: with this rule no item is left to recommend.")
             elif rule.kind == "pin":
-                pins.append(Pin(rule.position, np.flatnonzero(bitmap)))
+                pins.append(Pin(rule.position, np.flatnonzero(bitmap & catalog.alive)))
             else:
                 boost[bitmap] *= rule.factor
         return CompiledRules(

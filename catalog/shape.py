@@ -27,7 +27,7 @@ OWN: Final = ("id", "title", "original_title", "link", "image", "popularity", "e
 MAX_TITLE: Final = 300
 SUMMARY_WORDS: Final = 30  # what a sentence can quote of a description
 TOP_POPULARITY: Final = 1_000.0  # counts are brought to this scale, their logarithms kept
-ADJECTIVE: Final = tuple("able ible proof free ed al ic ive ous ful less gan ian".split())
+ADJECTIVE: Final = tuple("able ible proof free ed al ic icit ive ous ful less gan ian".split())
 SENTENCE: Final = re.compile(r"(?<=[.!?…])\s+(?=[^a-z])")
 
 
@@ -130,13 +130,16 @@ def numbers(
     unit = cells.unit_of(column.unit) if column.unit else None
     decimal = column.decimal or "."
     ranges = 0
+    texts = _text(series)
+    clocks = texts.filter(texts.str.contains(":", literal=True)).drop_nulls()
+    short = cells.minutes_first(clocks.to_list())
 
     def read(text: str) -> float | None:
         nonlocal ranges
         if column.use == "date":
             found = cells.year(text)
             return None if found is None else float(found)
-        figure = cells.figure(text)
+        figure = cells.figure(cells.with_hours(text) if short else text)
         if figure is None:
             return None
         own = cells.unit_of(figure.unit) if figure.unit else None
@@ -151,7 +154,7 @@ def numbers(
             value = float(f"{value * own.factor / unit.factor:.10g}")
         return value
 
-    out = _convert(_text(series), read, pl.Float64)
+    out = _convert(texts, read, pl.Float64)
     if ranges:
         notes.append(f"{name}: a range counts as its upper end ({ranges} different ranges)")
     bad = (out.is_null() & series.is_not_null()).arg_true().to_list()
@@ -204,8 +207,9 @@ def _yes_no(series: pl.Series, label: str) -> pl.Series:
 
 
 def opposite(label: str) -> str:
-    """ "waterproof" -> "not waterproof", "certificate" -> "no certificate"."""
-    adjective = label.split()[-1].endswith(ADJECTIVE)
+    """ "waterproof" -> "not waterproof", "on view" -> "not on view", "certificate" -> "no ..."."""
+    words = label.split()
+    adjective = words[-1].endswith(ADJECTIVE) or words[0] in ("on", "in", "at", "for", "out")
     return f"not {label}" if adjective else f"no {label}"
 
 

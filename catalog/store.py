@@ -19,9 +19,11 @@ matrix product over all (a few tenths of a second at a million).
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +44,7 @@ NEARLY_ALL = 0.95  # share of allowed items from which over-fetching is used
 BATCH = 4000  # rows a Chroma call; SQLite limits the variables of one statement
 SAME = 1e-5  # vectors that differ by less in every place are the same
 LARGE = 200_000  # items above which the index is not filled at the start
+log = logging.getLogger(__name__)
 SEARCH_EF = 400  # HNSW beam at query time: recall@100 above .99 at 17 k items
 
 
@@ -63,19 +66,35 @@ class VectorStore:
     def open(cls, catalog: Catalog, home: str | Path | ClientAPI) -> VectorStore:
         """The collection of this catalogue, filled if absent or of another fingerprint.
 
-        ``home``: a folder for Chroma's files, or a Chroma client (``HttpClient`` for a
-        server). ``StoreError`` names the folder when Chroma cannot use it.
+        ``home``: a folder for Chroma's files, the URL of a Chroma server, or a Chroma client.
+        ``StoreError`` names the folder or server when Chroma cannot use it.
         """
         import chromadb
+        import httpx
 
+        server = isinstance(home, str) and home.startswith(("http://", "https://"))
         try:
             client: Any = _client(home) if isinstance(home, str | Path) else home
             return cls(catalog, _collection(client, catalog))
-        except (OSError, ValueError, chromadb.errors.ChromaError) as error:
+        except (OSError, ValueError, httpx.HTTPError, chromadb.errors.ChromaError) as error:
+            if server:
+                raise StoreError(
+                    f"The Chroma server at {home} cannot be used ({error}): start it (chroma run), "
+                    "or unset PARLEY_CHROMA_URL to keep the index in this process."
+                ) from error
             raise StoreError(
                 f"Chroma cannot use {home} ({error}): delete that folder, it is rebuilt from the "
                 "catalogue, or name another."
             ) from error
+
+    def grown(self, catalog: Catalog) -> VectorStore:
+        """The same index over the catalogue after a change, brought up to date in place.
+
+        The old store answers on: items that it does not know are left out.
+        """
+        if self._collection is not None:
+            synchronise(self._collection, catalog, catalog.fingerprint)
+        return VectorStore(catalog, self._collection)
 
     def query(
         self, vector: Floats, k: int = 100, allowed: npt.NDArray[np.bool_] | None = None
@@ -89,13 +108,14 @@ class VectorStore:
         if vector.shape != (self._catalog.vectors.shape[1],) or k < 1:
             raise StoreError(f"query needs a vector (384,) and k >= 1, got {vector.shape}, k={k}.")
         if allowed is None:
-            allowed = np.ones(n, dtype=np.bool_)
+            allowed = self._catalog.alive
         if allowed.shape != (n,):
             raise StoreError(f"allowed has shape {allowed.shape}: ({n},) is needed.")
         rows = np.flatnonzero(allowed)
         if len(rows) <= max(FEW, k) or self._collection is None:
             return self._exact(vector, k, rows)
-        from chromadb.errors import NotFoundError
+        import httpx
+        from chromadb.errors import ChromaError, NotFoundError
 
         try:
             if len(rows) >= NEARLY_ALL * n:
@@ -105,6 +125,9 @@ class VectorStore:
             else:
                 hits = self._chroma(vector, k, [self._catalog.ids[row] for row in rows])
         except NotFoundError:  # a rebuilt catalogue took this one's place during the query
+            return self._exact(vector, k, rows)
+        except (httpx.HTTPError, ChromaError) as error:  # a server that went away
+            log.warning("the vector index does not answer, searching without it: %s", error)
             return self._exact(vector, k, rows)
         if len(hits.rows) < k:  # the graph search came back short: exact over the allowed
             return self._exact(vector, k, rows)
@@ -147,7 +170,8 @@ def _collection(client: Any, catalog: Catalog) -> Any | None:
     now = catalog.fingerprint or "unnamed"
     if name in known:
         found = client.get_collection(name, embedding_function=None)
-        if (found.metadata or {}).get("fingerprint") == now and found.count() == len(catalog):
+        held = (found.metadata or {}).get("fingerprint")
+        if held == now and found.count() == catalog.count:
             return found
     elif len(catalog) > LARGE:
         return None
@@ -158,9 +182,9 @@ def _collection(client: Any, catalog: Catalog) -> Any | None:
 
 
 def create(client: Any, name: str) -> Any:
-    """An empty collection."""
+    """A new collection; one that another replica has just made is taken."""
     hnsw = {"space": "cosine", "ef_search": SEARCH_EF, "ef_construction": 100}
-    return client.create_collection(
+    return client.get_or_create_collection(
         name,
         embedding_function=None,
         metadata={"fingerprint": ""},
@@ -175,12 +199,12 @@ def synchronise(
 
     Interrupted, it goes on where it stopped: the fingerprint is written last.
     """
-    change = delta(catalog)
-    by_delta = change is not None and change.before == (found.metadata or {}).get("fingerprint")
-    if change is not None and by_delta:
-        gone, rows = change.removed, [catalog.row(i) for i in change.changed if catalog.has(i)]
+    change = delta(catalog, (found.metadata or {}).get("fingerprint"))
+    if change is not None:
+        gone = [i for i in {*change.removed, *change.changed} if not catalog.has(i)]
+        rows = [catalog.row(i) for i in change.changed if catalog.has(i)]
     else:
-        gone, same = [], np.zeros(len(catalog), dtype=np.bool_)
+        gone, same = [], ~catalog.alive
         for start in range(0, found.count(), BATCH):
             page = found.get(include=["embeddings"], limit=BATCH, offset=start)
             gone += [item for item in page["ids"] if not catalog.has(item)]
@@ -200,28 +224,49 @@ def synchronise(
         )
         if progress is not None:
             progress(len(part))
-    if by_delta and found.count() != len(catalog):  # it was another state than it said
+    if change is not None and found.count() != catalog.count:  # another state than it said
         synchronise(found, catalog, now, progress)
     else:
         found.modify(metadata={"fingerprint": now})
 
 
 class Delta(NamedTuple):
-    """What a build changed of the catalogue whose fingerprint was ``before``: item ids."""
+    """What was changed since the catalogue whose fingerprint was ``before``: item ids."""
 
     before: str
     changed: list[str]
     removed: list[str]
 
 
-def delta(catalog: Catalog) -> Delta | None:
-    """The change that led to this catalogue, where its manifest tells."""
+def delta(catalog: Catalog, held: str | None = None) -> Delta | None:
+    """The change that led to this catalogue from the one of fingerprint ``held``.
+
+    By its segments, and by what its manifest tells of the last build. None where neither knows
+    that one. ``held`` None: from the one before the last build, else from before any segment.
+    """
     if catalog.path is None:
         return None
+    from catalog import segments
     from catalog.folder import read_manifest
 
-    said = read_manifest(catalog.path).get("delta")
-    return Delta(said["from"], said["changed"], said["removed"]) if said else None
+    manifest = read_manifest(catalog.path)
+    head = segments.read_head(catalog.path, manifest)
+    said = manifest.get("delta")
+    lacking, start = head.after(held or head.base), held or head.base
+    changed: list[str] = []
+    removed: list[str] = []
+    if said and (lacking is None or held is None):
+        start = said["from"] if held is None else held
+        if start not in (said["from"], *said.get("via", ())):
+            return None
+        changed, removed = list(said["changed"]), list(said["removed"])
+        lacking = head.segments
+    if lacking is None or not (lacking or changed or removed):
+        return None
+    for one in lacking:
+        changed += one.changed
+        removed += one.removed
+    return Delta(start, list(dict.fromkeys(changed)), list(dict.fromkeys(removed)))
 
 
 def main(
@@ -247,9 +292,14 @@ def _client(home: str | Path) -> Any:
     import chromadb
     from chromadb.config import Settings
 
+    settings = Settings(anonymized_telemetry=False, allow_reset=False)
+    if isinstance(home, str) and home.startswith(("http://", "https://")):
+        url = urlsplit(home)
+        secure = url.scheme == "https"
+        port = url.port or (443 if secure else 8000)
+        return chromadb.HttpClient(str(url.hostname), port, ssl=secure, settings=settings)
     folder = Path(home).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
-    settings = Settings(anonymized_telemetry=False, allow_reset=False)
     return chromadb.PersistentClient(path=str(folder), settings=settings)
 
 

@@ -2,11 +2,14 @@
 
     python -m catalog.update CATALOG --items new_rows.csv
     python -m catalog.update CATALOG --remove b-17 --remove b-18
+    python -m catalog.update CATALOG --compact
 
 The rows are read as the catalogue's own table was (its ``config.yaml``, or for a source folder
 its ``domain.yaml``). A row whose id is there replaces that item. Only new and edited rows are
-embedded; all others keep vector and semantic ID to the byte. The folder is swapped in one step,
-so a running agent goes on with the old one until it notices, a few seconds later.
+embedded; all others keep vector and semantic ID to the byte. What changed is written beside the
+catalogue as a segment (``catalog.segments``), a fraction of a second at a million items, and a
+running agent takes up just that. When segments make up a share of the catalogue, or with
+``--compact``, the folder is written anew and swapped in one step.
 """
 
 from __future__ import annotations
@@ -17,24 +20,31 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import scipy.sparse as sp
 import typer
 from rich.console import Console
 
-from catalog import editorial, folder, images, records, scales, tables, vectors
+from catalog import (
+    compact,
+    editorial,
+    folder,
+    images,
+    records,
+    segments,
+    semantic_ids,
+    tables,
+    vectors,
+)
 from catalog.config import Config
-from catalog.embed import Vectors
+from catalog.embed import Vectors, choose, fits
 from catalog.errors import BuildError, CatalogError
-from catalog.finish import Finished, changes, semantic_ids_of, write
 from catalog.from_table import about_of, as_items, csv_text, texts_of, usual_mark
-from catalog.items import Catalog
+from catalog.growth import Change
+from catalog.known import Known
 from catalog.progress import Bar
 from catalog.shape import shape
 from catalog.tables import Rejected
 
-Ints = npt.NDArray[np.int64]
 NEIGHBOURS = 10  # old items whose scales a new item's are taken from
-KEPT = frozenset((*folder.DATA_FILES, "vectors.npy", "manifest.json", "rejected.csv"))
 
 
 class Rows(NamedTuple):
@@ -47,6 +57,7 @@ class Rows(NamedTuple):
     files: dict[str, Path]
     rejected: list[Rejected]
     notes: list[str]
+    popularity: list[float | None]  #: as the rows themselves say
 
 
 class Report(NamedTuple):
@@ -67,57 +78,123 @@ def update(
     cache: Path | None = None,
     threads: int = 1,
     console: Console | None = None,
+    force: bool = False,
 ) -> Report:
     """Bring rows of ``items`` into a built catalogue and take ``remove`` out of it.
 
+    ``force``: write the folder anew, without segments, whatever their share.
     ``BuildError``: an id to remove is not there, no row can be used, or nothing would be left.
     """
     catalog = catalog.resolve()
     with folder.locked(catalog):
-        old = Catalog.open(catalog)
-        gone = set(remove or ())
-        absent = sorted(i for i in gone if not old.has(i))
+        known = Known(catalog)
+        gone = list(dict.fromkeys(remove or ()))
+        known.look_up(gone)
+        absent = sorted(i for i in gone if not known.has(i))
         if absent:
             raise BuildError(
                 f"{catalog} has no item {absent[0]!r} to remove ({len(absent)} of {len(gone)} ids "
                 "are not there): nothing was changed."
             )
-        rows = read_rows(old, catalog, items) if items is not None else nothing(old)
-        if gone & set(rows.df["id"]):
-            both = sorted(gone & set(rows.df["id"]))[0]
-            raise BuildError(f"{both!r} is among the rows and is to be removed: say one of both.")
-        cache = cache or catalog.with_name(f"{catalog.name}.vectors")
-        with Bar(console) as bar:
-            fresh = vectors.embed(rows.texts, cache, bar, threads)
-            about = vectors.embed(rows.about[1], cache, bar, threads)
-        done = finished(old, catalog, rows, gone, fresh, about)
-        write(done, catalog)
+        rows = read_rows(known, items) if items is not None else nothing(known)
+        new = rows.df["id"].to_list()
+        known.look_up(new)
+        if both := sorted(set(gone) & set(new)):
+            raise BuildError(
+                f"{both[0]!r} is among the rows and is to be removed: say one of both."
+            )
+        added = [item for item in new if not known.has(item)]
+        if known.count + len(added) == len(gone):
+            raise BuildError(f"{catalog} would be empty: a catalogue needs at least one item.")
+        if new or gone:
+            cache = cache or catalog.with_name(f"{catalog.name}.vectors")
+            with Bar(console) as bar:
+                fresh = vectors.embed_rows(rows.texts, cache, bar, threads)
+                about = vectors.embed_rows(rows.about[1], cache, bar, threads)
+            write(known, rows, tuple(gone), fresh, about)
+        if force or compact.due(catalog):
+            compact.compact(catalog)
+    edited = [item for item in new if item not in set(added)]
+    return Report(added, edited, sorted(gone), rows.rejected, rows.notes)
+
+
+def write(
+    known: Known, rows: Rows, gone: tuple[str, ...], fresh: Vectors, about: Vectors
+) -> segments.Head:
+    """One more segment: the rows with their vectors, codes, scales and popularity."""
     new = rows.df["id"].to_list()
-    return Report(
-        [i for i in new if not old.has(i)],
-        [i for i in new if old.has(i)],
-        sorted(gone),
-        rows.rejected,
-        rows.notes,
+    places = np.array([known.row(item) for item in new], dtype=np.int64)
+    stored = fresh if known.mapped else folder.unpack_vectors(*folder.pack_vectors(fresh))
+    codes = codes_of(known, places, stored)
+    expected = [
+        known.likely_popularity(code) if not known.has(item) else float(known.popularity[place])
+        for item, place, code in zip(new, places, codes, strict=True)
+    ]
+    popularity = [
+        value if own is None else own for own, value in zip(rows.popularity, expected, strict=True)
+    ]
+    change = Change(
+        rows.df.with_columns(pl.Series("popularity", popularity, dtype=pl.Float32)),
+        fresh,
+        codes,
+        np.array(rows.about[0], dtype=np.int64),
+        about,
+        estimated_scales(known, rows, stored),
+        gone,
     )
+    for name, file in rows.files.items():
+        folder.put_file(known.path / name, file.read_bytes())
+    if rows.rejected:
+        text = csv_text(("line", "column", "reason", "value"), rows.rejected)
+        folder.put_file(known.path / "rejected.csv", text.encode())
+    return segments.append(known.path, known.head, change, fresh[places < 0])
 
 
-def nothing(old: Catalog) -> Rows:
-    return Rows(old.df.clear(), [], ([], []), [], {}, [], [])
+def codes_of(known: Known, places: npt.NDArray[np.int64], stored: Vectors) -> npt.NDArray[np.uint8]:
+    """Semantic IDs: an edited item keeps its own while its vector belongs under its prefix."""
+    codes = np.zeros((len(places), known.codes.shape[1]), dtype=np.uint8)
+    if not len(places):
+        return codes
+    prefix = len(known.codebooks) - 1
+    nearest = semantic_ids.quantise(stored, known.codebooks)[:, :prefix]
+    old = known.codes[places]  # of new items a row that is not looked at
+    keep = (places >= 0) & (old[:, :prefix] == nearest).all(axis=1)
+    codes[keep] = old[keep]
+    if not keep.all():
+        taken = np.delete(known.codes, places[(places >= 0) & ~keep], axis=0)
+        codes[~keep] = semantic_ids.insert(stored[~keep], taken, known.codebooks)
+    return codes
 
 
-def read_rows(old: Catalog, catalog: Path, items: Path) -> Rows:
+def estimated_scales(known: Known, rows: Rows, stored: Vectors) -> dict[str, Any]:
+    """Scales of the rows: what is written, or what their nearest neighbours have."""
+    names = [scale.name for scale in known.domain.scales]
+    held = known.scales(names)
+    if not held or not len(stored):
+        return {name: np.zeros(len(stored), dtype=np.float32) for name in held}
+    nearest = np.argsort(-(stored @ known.vectors().T), axis=1)[:, :NEIGHBOURS]
+    out = {}
+    for name, values in held.items():
+        guess = values[nearest].mean(axis=1)
+        for row, scores in enumerate(rows.scores):
+            guess[row] = scores.get(name, guess[row])
+        out[name] = guess.astype(np.float32)
+    return out
+
+
+def nothing(known: Known) -> Rows:
+    return Rows(pl.DataFrame(schema=known.schema), [], ([], []), [], {}, [], [], [])
+
+
+def read_rows(known: Known, items: Path) -> Rows:
     """Rows of a file in the catalogue's own form. ``BuildError`` when none can be used."""
-    config = catalog / "config.yaml"
+    config = known.path / "config.yaml"
     if config.is_file():
-        rows = table_rows(old, catalog, items, Config.read(config))
-    else:
-        rows = source_rows(old, items)
-    popularity = known_popularity(old, rows.df)
-    return rows._replace(df=rows.df.with_columns(popularity.alias("popularity")))
+        return table_rows(known, items, Config.read(config))
+    return source_rows(known, items)
 
 
-def table_rows(old: Catalog, catalog: Path, items: Path, config: Config) -> Rows:
+def table_rows(known: Known, items: Path, config: Config) -> Rows:
     """Rows of a table whose columns mean what they meant when the catalogue was built."""
     table = tables.read(items)
     notes = list(table.notes)
@@ -131,166 +208,52 @@ def table_rows(old: Catalog, catalog: Path, items: Path, config: Config) -> Rows
     shaped = shape(table._replace(df=df), config, usual_mark(table))
     pictures = images.gather(shaped.df["image"], shaped.lines, items.parent)
     full = shaped.df.with_columns(pictures.column)
-    for facet in old.domain.facets:
+    for facet in known.domain.facets:
         if facet.name not in full.columns:
-            full = full.with_columns(
-                pl.lit(None, dtype=old.df.schema[facet.name]).alias(facet.name)
-            )
-    rows = as_items(shaped._replace(df=full), old.domain)
+            full = full.with_columns(pl.lit(None, dtype=known.schema[facet.name]).alias(facet.name))
+    rows = as_items(shaped._replace(df=full), known.domain)
     said = full.select(pl.exclude(rows.columns))
     scores: list[dict[str, float]] = [{}] * len(rows)
-    layer = catalog / "editorial.jsonl"
+    layer = known.path / "editorial.jsonl"
     if layer.is_file():
         own = set(rows["id"])
-        read = editorial.read(layer, old.domain, own | set(old.ids))
+        read = editorial.read(layer, known.domain, own | set(known.ids))
         records_ = {item: record for item, record in read.records.items() if item in own}
-        laid = editorial.lay(rows, old.domain, editorial.Layer(records_, []))
+        laid = editorial.lay(rows, known.domain, editorial.Layer(records_, []))
         rows, scores = laid.df, laid.scores
     whole = rows.hstack(said.get_columns())
+    counted = [c for c in config.columns.values() if c.use == "popularity"]
+    popularity = rows["popularity"].to_list() if counted else [None] * len(rows)
     return Rows(
         rows,
-        texts_of(whole, old.domain),
-        about_of(whole, old.domain),
+        texts_of(whole, known.domain),
+        about_of(whole, known.domain),
         scores,
         pictures.files,
         sorted([*table.rejected, *shaped.rejected, *pictures.rejected]),
         [*notes, *shaped.notes],
+        popularity,
     )
 
 
-def source_rows(old: Catalog, items: Path) -> Rows:
+def source_rows(known: Known, items: Path) -> Rows:
     """Rows in the exact form of a source folder's items."""
-    found = records.read_file(items, old.domain)
-    records.add_keywords(found, old.domain)
-    df = records.table(found, old.domain)
-    for name in old.df.columns:
+    found = records.read_file(items, known.domain)
+    records.add_keywords(found, known.domain)
+    df = records.table(found, known.domain)
+    for name, dtype in known.schema.items():
         if name not in df.columns:
-            df = df.with_columns(pl.lit(None, dtype=old.df.schema[name]).alias(name))
+            df = df.with_columns(pl.lit(None, dtype=dtype).alias(name))
     return Rows(
         df,
-        records.texts(found, old.domain),
-        records.about(found, old.domain),
+        records.texts(found, known.domain),
+        records.about(found, known.domain),
         [record.get("scores") or {} for record in found],
         {},
         [],
         [],
+        [record.get("popularity") for record in found],
     )
-
-
-def known_popularity(old: Catalog, df: pl.DataFrame) -> pl.Series:
-    """An edited item keeps its popularity; a new one starts at the catalogue's median."""
-    middle = float(np.median(old.popularity))
-    values = [
-        float(old.popularity[old.row(item)]) if old.has(item) else middle
-        for item in df["id"].to_list()
-    ]
-    return pl.Series(values, dtype=pl.Float32)
-
-
-def finished(
-    old: Catalog, path: Path, rows: Rows, gone: set[str], fresh: Vectors, about: Vectors
-) -> Finished:
-    """The new folder: unchanged items first, then edited and new ones."""
-    replaced = set(rows.df["id"])
-    keep = np.array(
-        [row for row, item in enumerate(old.ids) if item not in gone and item not in replaced],
-        dtype=np.int64,
-    )
-    ids = [old.ids[row] for row in keep] + rows.df["id"].to_list()
-    if not ids:
-        raise BuildError(f"{path} would be empty: a catalogue needs at least one item.")
-    place = {item: row for row, item in enumerate(ids)}
-    moved = np.array([place.get(item, -1) for item in old.ids], dtype=np.int64)
-    parts = [old.df[keep], rows.df.select(old.df.columns)] if len(rows.df) else [old.df[keep]]
-    df = pl.concat(parts, how="vertical_relaxed")
-    stored = folder.joined(folder.shipped(path), keep, fresh)
-    loaded = folder.as_loaded(stored)
-    codes = semantic_ids_of(ids, loaded, old, 0, reindex=True)
-    about_rows, about_packed = joined_about(path, moved, keep, rows, len(keep), about)
-    manifest = folder.read_manifest(path)
-    carry = {
-        str(file.relative_to(path)): file
-        for file in path.rglob("*")
-        if file.is_file() and file.name not in KEPT and not _unused(file, path, df)
-    }
-    dialogues = carry.pop("dialogues.npz", None)
-    facts = {"name": manifest["name"], **changes(ids, loaded, old)}
-    estimates = scales.Estimates(joined_scales(old, keep, rows, fresh), manifest["scales_r2"])
-    written = {}
-    if rows.rejected:
-        written["rejected.csv"] = csv_text(("line", "column", "reason", "value"), rows.rejected)
-    return Finished(
-        df,
-        stored,
-        codes,
-        estimates,
-        about_rows,
-        about_packed,
-        moved_counts(old.related, moved, len(ids)),
-        carry | rows.files,
-        written,
-        facts,
-        dialogues=None if dialogues is None else moved_dialogues(dialogues, moved),
-    )
-
-
-def _unused(file: Path, path: Path, df: pl.DataFrame) -> bool:
-    """Is it a picture that no item has any more?"""
-    name = str(file.relative_to(path))
-    return name.startswith(f"{images.FOLDER}/") and (
-        "image" not in df.columns or name not in set(df["image"])
-    )
-
-
-def joined_about(
-    path: Path, moved: Ints, keep: Ints, rows: Rows, first: int, about: Vectors
-) -> tuple[npt.NDArray[np.int32], folder.Packed]:
-    """The about-vectors of unchanged items as they are stored, and those of the rows."""
-    with np.load(path / "about.npz") as data:
-        held, packed, scale = data["items"].astype(np.int64), data["rows"], data["scale"]
-    stay = np.isin(held, keep)
-    new_rows, new_scale = folder.pack_vectors(about)
-    where = np.concatenate([moved[held[stay]], first + np.array(rows.about[0], dtype=np.int64)])
-    return where.astype(np.int32), folder.Packed(
-        np.concatenate([packed[stay], new_rows]), np.concatenate([scale[stay], new_scale])
-    )
-
-
-def joined_scales(old: Catalog, keep: Ints, rows: Rows, fresh: Vectors) -> dict[str, Any]:
-    """Scales of unchanged items; of the rows, what is written or what their neighbours have."""
-    out: dict[str, Any] = {}
-    nearest = np.zeros((len(fresh), 0), dtype=np.int64)
-    if old.scales and len(fresh):
-        alike = fresh @ old.vectors.T
-        nearest = np.argsort(-alike, axis=1)[:, :NEIGHBOURS]
-    for name, values in old.scales.items():
-        guess = values[nearest].mean(axis=1) if len(fresh) else np.zeros(0, np.float32)
-        for row, scores in enumerate(rows.scores):
-            guess[row] = scores.get(name, guess[row])
-        out[name] = np.concatenate([values[keep], guess]).astype(np.float32)
-    return out
-
-
-def moved_counts(related: sp.csr_matrix, moved: Ints, n: int) -> sp.csr_matrix:
-    """The related items under their new row numbers; an item that went takes its counts along."""
-    coo = related.tocoo()
-    a, b = moved[coo.row], moved[coo.col]
-    stay = (a >= 0) & (b >= 0)
-    return sp.csr_matrix((coo.data[stay], (a[stay], b[stay])), shape=(n, n))
-
-
-def moved_dialogues(path: Path, moved: Ints) -> dict[str, Any]:
-    """The bundled conversations' item rows under their new numbers."""
-    with np.load(path) as data:
-        arrays = {name: data[name] for name in data.files}
-    now = moved[arrays["items"]]
-    lengths = np.diff(arrays["starts"])
-    owner = np.repeat(np.arange(len(lengths)), lengths)
-    stay = now >= 0
-    sizes = np.bincount(owner[stay], minlength=len(lengths))
-    arrays["items"] = now[stay].astype(np.int32)
-    arrays["starts"] = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32)
-    return arrays
 
 
 def main(
@@ -301,13 +264,23 @@ def main(
     ),
     cache: Annotated[Path | None, typer.Option(help="file of vectors already computed")] = None,
     threads: Annotated[int, typer.Option(help="threads of the encoder")] = 1,
+    force: Annotated[
+        bool, typer.Option("--compact", help="write the folder anew, without segments")
+    ] = False,
+    encoder: Annotated[
+        Path | None, typer.Option(help="folder of the encoder it was built with, if another")
+    ] = None,
 ) -> None:
     """Add, edit and remove items of a built catalogue."""
     console = Console()
     try:
-        if items is None and not remove:
-            raise BuildError("Nothing to do: give --items FILE, --remove ID, or both.")
-        done = update(catalog, items, remove, cache=cache, threads=threads, console=console)
+        choose(encoder)
+        fits(folder.read_manifest(catalog).get("encoder"), catalog)
+        if items is None and not remove and not force:
+            raise BuildError("Nothing to do: give --items FILE, --remove ID, or --compact.")
+        done = update(
+            catalog, items, remove, cache=cache, threads=threads, console=console, force=force
+        )
     except CatalogError as error:
         console.print(str(error), markup=False)
         raise typer.Exit(1) from error

@@ -10,12 +10,13 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from catalog.embed import DIM, SHA256, Embedder, Vectors
+from catalog.embed import DIM, Embedder, Vectors, digest
 from catalog.errors import EmbedError
 from catalog.progress import Bar
 
@@ -23,7 +24,15 @@ MAX_WORDS = 180  # of the longest column; the encoder reads 256 WordPieces
 CHUNK = 256  # new texts after which the cache is on disk
 KEY = 12  # bytes of a text's hash
 ROW = np.dtype([("key", f"V{KEY}"), ("vector", np.float16, (DIM,))])
-HEAD = f"parley vectors 1 {SHA256[:32]}".ljust(63).encode() + b"\n"
+HEAD_BYTES = 64
+
+
+def head() -> bytes:
+    """The first bytes of a cache file: of which encoder its vectors are."""
+    return f"parley vectors 1 {digest()[:32]}".ljust(HEAD_BYTES - 1).encode() + b"\n"
+
+
+FEW = 64  # texts that are encoded without a look at the cache
 LONG = 60.0  # seconds of work beyond which it is said how long it will take
 
 
@@ -73,6 +82,51 @@ def embed(
     return known.take(keys)
 
 
+def embed_rows(
+    texts: Sequence[str],
+    cache: Path | None = None,
+    bar: Bar | None = None,
+    threads: int = 1,
+) -> Vectors:
+    """As ``embed``; a few texts are encoded without reading a large cache of earlier ones.
+
+    They are added to it, so that a later build finds them. Rounded as the cache stores them.
+    """
+    if len(texts) > FEW:
+        return embed(texts, cache, bar, threads)
+    if not texts:
+        return np.zeros((0, DIM), dtype=np.float32)
+    found = _encoder(threads, digest()).encode(list(texts)).astype(np.float16).astype(np.float32)
+    if cache is not None:
+        append(cache, as_rows([key_of(text) for text in texts], found))
+    return found
+
+
+@lru_cache(maxsize=1)
+def _encoder(threads: int, of: str) -> Embedder:
+    """Loaded once a process: who updates again and again waits for it the first time only."""
+    return Embedder(threads=threads)
+
+
+def as_rows(keys: Sequence[bytes], vectors: Vectors) -> np.ndarray:
+    """Rows of a cache file, the vectors rounded so that a cached build equals a fresh one."""
+    rows = np.zeros(len(keys), dtype=ROW)
+    rows["key"] = np.array(keys, dtype=f"V{KEY}")
+    rows["vector"] = vectors.astype(np.float16)
+    return rows
+
+
+def append(path: Path, rows: np.ndarray) -> None:
+    """Write rows at the end of a cache file, on disk before this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        if not file.tell():
+            file.write(head())
+        file.write(rows.tobytes())
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def key_of(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "replace")).digest()[:KEY]
 
@@ -97,37 +151,28 @@ class Cache:
 
     def _read(self, path: Path) -> np.ndarray:
         with path.open("r+b") as file:
-            if file.read(len(HEAD)) != HEAD:
+            if file.read(HEAD_BYTES) != head():
                 raise EmbedError(
                     f"{path} holds no vectors of this encoder: delete it, or name another file "
                     "with --cache."
                 )
-            whole = (path.stat().st_size - len(HEAD)) // ROW.itemsize
-            file.truncate(len(HEAD) + whole * ROW.itemsize)  # a row torn by a crash
+            whole = (path.stat().st_size - HEAD_BYTES) // ROW.itemsize
+            file.truncate(HEAD_BYTES + whole * ROW.itemsize)  # a row torn by a crash
         if not whole:
             return np.zeros(0, dtype=ROW)
-        return np.memmap(path, dtype=ROW, mode="r", offset=len(HEAD), shape=(whole,))
+        return np.memmap(path, dtype=ROW, mode="r", offset=HEAD_BYTES, shape=(whole,))
 
     def __contains__(self, key: bytes) -> bool:
         return key in self._at
 
     def add(self, keys: Sequence[bytes], vectors: Vectors) -> None:
         """Keep rows, on disk before this returns."""
-        rows = np.zeros(len(keys), dtype=ROW)
-        rows["key"] = np.array(keys, dtype=f"V{KEY}")
-        # rounded as the file stores them, so that a cached build equals a fresh one
-        rows["vector"] = vectors.astype(np.float16)
+        rows = as_rows(keys, vectors)
         base = len(self._at)
         self._at.update((key, base + i) for i, key in enumerate(keys))
         self._fresh.append(rows)
         if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("ab") as file:
-                if not file.tell():
-                    file.write(HEAD)
-                file.write(rows.tobytes())
-                file.flush()
-                os.fsync(file.fileno())
+            append(self._path, rows)
 
     def take(self, keys: Sequence[bytes]) -> Vectors:
         """The vectors of keys, all known. Shape ``(n, 384)`` float32."""

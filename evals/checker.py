@@ -25,6 +25,8 @@ from catalog.items import Catalog
 from evals.attacks import Stated
 
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
+#: A word that points at an item: "Seen it? It is a comedy." states something.
+REFERS = re.compile(r"\b(it|its|this|that|they|these|those|one|ones|he|she)\b")
 NAME = re.compile(r"[A-Z][\w'’.-]*(?:[ -](?:of|the|and|de|la|van|von|[A-Z][\w'’.-]*))*")
 SMALL = frozenset(range(0, 11))  # counts of cards and places
 LEFT_OVER = re.compile(r"<(?:i\d+\.|u\d+>|m\d+>|a\d+>|q\.|task:|eos>|out>|s_\d)|\{\{|\{%|\[INST\]")
@@ -178,8 +180,9 @@ class Checker:
             )
             if wrong:
                 return wrong
-        if text.rstrip().endswith("?") and not on_card:
-            return None  # options offered in a question claim nothing
+        asks = "?" in text and not REFERS.search(rest.casefold())
+        if not on_card and (asks or text.rstrip().endswith("?")):
+            return None  # options offered in or after a question claim nothing of an item
         held = {str(v).casefold() for row in rows for v in _values(row)}
         held |= {str(v).casefold() for c in beliefs.clauses for v in c.values}
         for degree, word in re.findall(rf"({'|'.join(DEGREES)}) ([\w-]+)", rest.casefold()):

@@ -28,6 +28,7 @@ from evals.outcomes import BETTER, Figure, by_dialogue, paired
 
 GATED = (
     "success",
+    "expectations kept",
     "constraint satisfaction",
     "frustrated",
     "crashed",

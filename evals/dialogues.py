@@ -74,6 +74,7 @@ class Outcome(Frozen):
     ``turn``: user turns so far when it ended; ``first_hit``: the 1-based agent turn whose slate
     first held a satisfying item; ``frustration``: points of annoyance against the persona's
     patience; ``frustrated``: gave up, ran out of turns, or bore more than half of what they can.
+    ``kept``: share of a golden conversation's expectations that were met.
     """
 
     end: End
@@ -83,7 +84,28 @@ class Outcome(Frozen):
     first_hit: int | None = None
     frustration: float = 0.0
     frustrated: bool = False
+    kept: float | None = None
     note: str = ""
+
+
+class Asked(Frozen):
+    """What a slate was chosen from, in item ids, so that the choice can be trained on.
+
+    ``turn``: the agent turn's place among the agent's turns; ``excluded``: shown or named before,
+    so that the slate could not hold them; the rest as in ``tools.features.Query``.
+    """
+
+    turn: int
+    turns: tuple[tuple[str, str], ...] = ()
+    delexicalised: tuple[tuple[str, str], ...] = ()
+    liked: tuple[str, ...] = ()
+    disliked: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+    anchors: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
+    wishes: tuple[tuple[str, int, str | None], ...] = ()
+    clauses: tuple[Clause, ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
 class Dialogue(Frozen):
@@ -99,6 +121,7 @@ class Dialogue(Frozen):
     goal: Goal
     turns: tuple[Turn, ...]
     allowed: tuple[int, ...] = ()
+    asked: tuple[Asked, ...] = ()
     outcome: Outcome
 
     def agent_turns(self) -> list[Turn]:

@@ -9,16 +9,15 @@ Refusals and answers that cannot be read are counted apart and are no scores. In
 orders are asked; disagreement between them is a tie, and its share is reported. Answers
 are cached (``--cache``), so a stopped run goes on. The last line is JSON.
 
-Why not on Inspect: inspect_ai installs from PyPI, but brings thirty packages more (boto3, s3fs,
-textual, ...) and asks for another client for OpenAI-compatible servers; what it would do here is
-a retry, a cache and a log line, which ``agent.llm`` and ``evals.judges`` already do.
+Why not on Inspect: it cannot be installed beside our pins (docs/decisions/0011).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,6 +41,7 @@ from evals.judges import (
     key_of,
     same_family,
 )
+from evals.mapping import Question, Spread
 from evals.outcomes import Figure, interval
 from evals.rubric import Rubric, absolute_prompt, pairwise_prompt, read_rubric
 
@@ -62,51 +62,75 @@ def open_judge(url: str | None, model: str | None, settings: Settings) -> Judge:
 
 def ask(
     questions: Sequence[str],
-    answer: Callable[[Sequence[int]], list[Verdict]],
+    asked: Question,
     judge: Judge,
     cache: Cache,
     workers: int,
+    spread: Spread | None = None,
 ) -> list[Verdict]:
-    """A verdict for every question (its text is the cache's key), those unknown asked for."""
+    """A verdict for every question (its text is the cache's key), those unknown asked for.
+
+    ``asked``: their subjects, in the same order. ``spread``: ask them on a Ray cluster.
+    """
     keys = [key_of(judge.name, q) for q in questions]
     unknown = [k for k, key in enumerate(keys) if key not in cache.known]
     batches = [unknown[i : i + BATCH] for i in range(0, len(unknown), BATCH)]
 
-    def work(batch: Sequence[int]) -> None:
-        verdicts = answer(batch)
-        cache.add([v._replace(key=keys[k]) for k, v in zip(batch, verdicts, strict=True)])
+    parts = [asked._replace(subjects=[asked.subjects[k] for k in batch]) for batch in batches]
 
-    with ThreadPoolExecutor(workers) as pool:
-        results = pool.map(work, batches)
-        for _ in track(results, "judging", total=len(batches), console=Console(stderr=True)):
-            pass
+    def keep(place: int, verdicts: Sequence[Verdict]) -> None:
+        cache.add([v._replace(key=keys[k]) for k, v in zip(batches[place], verdicts, strict=True)])
+
+    def work(place: int) -> None:
+        keep(place, parts[place].put_to(judge))
+
+    bar = partial(track, total=len(batches), console=Console(stderr=True))
+    if spread is not None and batches:
+        for place, verdicts in bar(spread.verdicts(parts), "judging"):
+            keep(place, verdicts)
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            for _ in bar(pool.map(work, range(len(batches))), "judging"):
+                pass
     return [cache.known[k] for k in keys]
 
 
 def absolute(
-    judge: Judge, rubric: Rubric, talks: Sequence[Talk], cache: Cache, workers: int = 4
+    judge: Judge,
+    rubric: Rubric,
+    talks: Sequence[Talk],
+    cache: Cache,
+    workers: int = 4,
+    spread: Spread | None = None,
 ) -> list[Verdict]:
     """One verdict a conversation."""
     return ask(
         [absolute_prompt(rubric, t) for t in talks],
-        lambda batch: judge.absolute(rubric, [talks[k] for k in batch]),
+        Question("absolute", rubric, list(talks)),
         judge,
         cache,
         workers,
+        spread,
     )
 
 
 def both_orders(
-    judge: Judge, rubric: Rubric, pairs: Sequence[tuple[Talk, Talk]], cache: Cache, workers: int = 4
+    judge: Judge,
+    rubric: Rubric,
+    pairs: Sequence[tuple[Talk, Talk]],
+    cache: Cache,
+    workers: int = 4,
+    spread: Spread | None = None,
 ) -> list[tuple[Verdict, Verdict]]:
     """Each pair asked as (a, b) and as (b, a)."""
     asked = [p for a, b in pairs for p in ((a, b), (b, a))]
     verdicts = ask(
         [pairwise_prompt(rubric, a, b) for a, b in asked],
-        lambda batch: judge.pairwise(rubric, [asked[k] for k in batch]),
+        Question("pairwise", rubric, list(asked)),
         judge,
         cache,
         workers,
+        spread,
     )
     return list(zip(verdicts[::2], verdicts[1::2], strict=True))
 
@@ -201,6 +225,9 @@ def main(
     price_in: Annotated[float, typer.Option(help="Price of a million prompt tokens.")] = 0.0,
     price_out: Annotated[float, typer.Option(help="Price of a million written tokens.")] = 0.0,
     allow_bad: Annotated[bool, typer.Option(help="Leave malformed lines out.")] = False,
+    ray: Annotated[
+        str | None, typer.Option(help="Judge on a Ray cluster: local, auto or ray://HOST:10001.")
+    ] = None,
 ) -> None:
     """Score dialogues by rubrics, or compare two files of them."""
     stay_local()
@@ -208,15 +235,17 @@ def main(
         rubrics = [read_rubric(name) for name in rubric or ["overall"]]
         loaded = read_dialogues(dialogues, allow_bad=allow_bad)
         other = read_dialogues(pairwise, allow_bad=allow_bad) if pairwise else None
-        who = open_judge(judge, judge_model, Settings.load())
+        settings = Settings.load()
+        who = open_judge(judge, judge_model, settings)
         store = Cache(cache)
+        over = Spread(ray, workers, judge, judge_model, settings) if ray is not None else None
         result: dict[str, Any] = {"judge": who.name, "bad_lines": len(loaded.bad), "rubrics": {}}
         spent: list[Verdict] = []
         rows: list[dict[str, Any]] = []
         for r in rubrics:
             if other is None:
                 verdicts = absolute(
-                    who, r, [exchanges(d) for d in loaded.dialogues], store, workers
+                    who, r, [exchanges(d) for d in loaded.dialogues], store, workers, over
                 )
                 result["rubrics"][r.name] = summarise_absolute(
                     verdicts, [d.goal.id for d in loaded.dialogues]
@@ -229,7 +258,7 @@ def main(
                 continue
             pairs = matched(loaded.dialogues, other.dialogues)
             both = both_orders(
-                who, r, [(exchanges(a), exchanges(b)) for a, b in pairs], store, workers
+                who, r, [(exchanges(a), exchanges(b)) for a, b in pairs], store, workers, over
             )
             result["rubrics"][r.name] = summarise_pairs(both, [a.goal.id for a, _ in pairs])
             rows += [

@@ -84,13 +84,23 @@ def _interval(
     seed: int,
 ) -> Interval:
     """Ratio of sums, with groups drawn with replacement."""
-    _, group = np.unique(np.asarray(groups), return_inverse=True)
-    n = int(group.max()) + 1 if len(group) else 0
-    if not n:
+    if not len(groups):
         return Interval(0.0, 0.0, 0.0)
+    low, high = np.quantile(resampled(values, sizes, groups, seed), (0.025, 0.975))
+    return Interval(float(values.sum() / sizes.sum()), float(low), float(high))
+
+
+def resampled(
+    values: npt.NDArray[np.float64],
+    sizes: npt.NDArray[np.float64],
+    groups: Sequence[str],
+    seed: int,
+) -> npt.NDArray[np.float64]:
+    """Sum of values over sum of sizes, ``(RESAMPLES,)``, groups drawn with replacement."""
+    _, group = np.unique(np.asarray(groups), return_inverse=True)
+    n = int(group.max()) + 1
     value, size = np.bincount(group, values, n), np.bincount(group, sizes, n)
     rng = np.random.default_rng(seed)
     draws = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
-    means = (draws @ value) / (draws @ size)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return Interval(float(value.sum() / size.sum()), float(low), float(high))
+    ratios: npt.NDArray[np.float64] = (draws @ value) / (draws @ size)
+    return ratios

@@ -27,7 +27,7 @@ from catalog.errors import ParleyError
 from catalog.items import Catalog
 from evals.charts import bars, histogram, legend
 from evals.dialogues import Dialogue, lines_of, read_dialogues
-from evals.outcomes import Figure, summarise
+from evals.outcomes import PASS_K, Figure, interval, summarise
 
 BEST_AND_WORST = 20
 SHARES = (
@@ -42,7 +42,7 @@ text-align:right}td:first-child,th:first-child{text-align:left}
 .flag{background:#fdecea;padding:.6em 1em}
 details{border:1px solid #ddd;margin:.5em 0;padding:.4em .8em}
 .u,.a{white-space:pre-wrap;margin:.3em 0}
-.u{color:#3d5a80;font-weight:600}small{color:#666}"""
+svg{max-width:100%;height:auto}.u{color:#3d5a80;font-weight:600}small{color:#666}"""
 
 
 class Run(NamedTuple):
@@ -123,7 +123,7 @@ def page(
         *(_personas(r) for r in runs),
     ]
     if scores:
-        body.append("<h2>Judges</h2>" + _judged(scores))
+        body.append("<h2>Judges</h2>" + "".join(_judged(r, scores) for r in runs))
     for run in runs:
         ordered = rank(run.dialogues, scores)
         best, worst = ordered[:BEST_AND_WORST], ordered[BEST_AND_WORST:][-BEST_AND_WORST:]
@@ -170,12 +170,19 @@ def _personas(run: Run) -> str:
     return f"<h3>{escape(run.name)}</h3><table>{head}{''.join(rows)}</table>"
 
 
-def _judged(scores: dict[str, dict[str, float]]) -> str:
-    rows = "".join(
-        f"<tr><td>{escape(name)}</td><td>{sum(t.values()) / len(t):.2f}</td><td>{len(t)}</td></tr>"
-        for name, t in scores.items()
-    )
-    return f"<table><tr><th>rubric</th><th>mean</th><th>n</th></tr>{rows}</table>"
+def _judged(run: Run, scores: dict[str, dict[str, float]]) -> str:
+    """Mean scores of this run's dialogues; a rubric that scored none of them is left out."""
+    goal = {d.id: d.goal.id for d in run.dialogues}
+    rows = []
+    for name, table in scores.items():
+        held = {i: s for i, s in table.items() if i in goal}
+        if held:
+            figure = interval(list(held.values()), [goal[i] for i in held])
+            rows.append(
+                f"<tr><td>{escape(name)}</td><td>{shown(figure)}</td><td>{figure.n}</td></tr>"
+            )
+    head = "<tr><th>rubric</th><th>mean</th><th>n</th></tr>"
+    return f"<h3>{escape(run.name)}</h3><table>{head}{''.join(rows)}</table>" if rows else ""
 
 
 def _dialogue(d: Dialogue, scores: dict[str, dict[str, float]]) -> str:
@@ -195,6 +202,21 @@ def _dialogue(d: Dialogue, scores: dict[str, dict[str, float]]) -> str:
         f"{escape('; '.join(x for x in (goal, wishes) if x))}"
         f" ({d.goal.matches} items){escape(' ' + o.note)}</small></p>{lines}</details>"
     )
+
+
+def notes(runs: Sequence[Run], scores: dict[str, dict[str, float]]) -> list[str]:
+    """What a reader of these figures must know: lines left out, metrics that could not be had."""
+    said = [f"{r.name}: {r.bad} malformed lines were left out." for r in runs if r.bad]
+    said += [
+        f"{r.name}: no goal was played {PASS_K[2]} times or more, so there is no pass^{PASS_K[2]} "
+        f"(evals.simulate --trials {PASS_K[2]})."
+        for r in runs
+        if f"pass^{PASS_K[2]}" not in r.figures
+    ]
+    judged = {i for table in scores.values() for i in table}
+    if judged and not any(d.id in judged for r in runs for d in r.dialogues):
+        said.append("The verdicts are of other dialogues: none of their ids is in these runs.")
+    return said
 
 
 def commit_of() -> str:
@@ -257,7 +279,7 @@ def main(
         flags = calibration_flags(calibration) if calibration else []
         if scores and calibration is None:
             flags.append("These judge scores come without a calibration against people.")
-        flags += [f"{r.name}: {r.bad} malformed lines were left out." for r in made if r.bad]
+        flags += notes(made, scores)
         out.write_text(page(made, scores, flags, commit_of()), "utf-8")
         if markdown_out is not None:
             markdown_out.write_text(markdown(made), "utf-8")

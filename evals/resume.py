@@ -60,8 +60,9 @@ def _cut_torn_line(file: Any) -> None:
     file.truncate(0)
 
 
-def write_line(file: Any, dialogue: Dialogue) -> None:
-    """One whole line, on the disk before the next."""
-    file.write((dialogue.model_dump_json() + "\n").encode())
+def write_line(file: Any, line: Dialogue | str) -> None:
+    """One whole line, on the disk before the next; text is one JSON object."""
+    text = line if isinstance(line, str) else line.model_dump_json()
+    file.write((text + "\n").encode())
     file.flush()
     os.fsync(file.fileno())

@@ -24,15 +24,23 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    track,
+)
 
 from agent.agent import Agent
+from agent.beliefs import excluded
 from agent.settings import Settings, stay_local
-from agent.state import Turn
+from agent.state import DialogueState, Turn
 from catalog.errors import ParleyError
 from catalog.filters import compile
 from catalog.items import Catalog
-from evals.dialogues import Dialogue, Goal, Outcome, Persona
+from evals.dialogues import Asked, Dialogue, Goal, Outcome, Persona
 from evals.goals import Goals
 from evals.persona import PERSONAS, draw, read_personas
 from evals.played import open_player
@@ -59,6 +67,7 @@ class Played(NamedTuple):
 
     turns: list[Turn]
     allowed: list[int]
+    asked: list[Asked]
     error: str
 
 
@@ -77,6 +86,7 @@ def play(agent: Agent, user: User, thread: str, max_turns: int = MAX_TURNS) -> P
     """One conversation, until the user ends it. An agent's failure ends it with its message."""
     turns: list[Turn] = []
     allowed: list[int] = []
+    asked: list[Asked] = []
     try:
         said = user.open()
         for _ in range(max_turns):
@@ -87,14 +97,41 @@ def play(agent: Agent, user: User, thread: str, max_turns: int = MAX_TURNS) -> P
             kept = heard if heard is not None and heard.text == said.strip() else None
             turns += [kept or Turn(role="user", text=said), done]
             allowed.append(int(compile(agent.catalog, state.beliefs.clauses).sum()))
+            if done.slate and done.slate.item_ids:
+                asked.append(asked_for(agent, state, done, len(allowed) - 1))
             if user.ended:
                 break
             said = user.reply(view(done, agent.catalog))
     except ParleyError as error:
-        return Played(turns, allowed, f"{type(error).__name__}: {error}")
+        return Played(turns, allowed, asked, f"{type(error).__name__}: {error}")
     except Exception as error:  # a bug of the agent is a finding, not the end of the run
-        return Played(turns, allowed, f"{type(error).__name__}: {error}")
-    return Played(turns, allowed, "")
+        return Played(turns, allowed, asked, f"{type(error).__name__}: {error}")
+    return Played(turns, allowed, asked, "")
+
+
+def asked_for(agent: Agent, state: DialogueState, done: Turn, number: int) -> Asked:
+    """What the slate of ``done`` was chosen from: the recommender's own query, in item ids."""
+    ids, slate = agent.catalog.ids, set(done.slate.item_ids if done.slate else ())
+    query = agent.parts.recommender.query(state.turns[:-1], state.beliefs)
+
+    def named(rows: tuple[int, ...]) -> tuple[str, ...]:
+        return tuple(ids[row] for row in rows)
+
+    return Asked(
+        turn=number,
+        turns=query.turns,
+        delexicalised=query.delexicalised,
+        liked=named(query.liked),
+        disliked=named(query.disliked),
+        seen=named(query.seen),
+        anchors=named(query.anchors),
+        about=query.about,
+        wishes=tuple(
+            (w.scale, w.direction, None if w.than is None else ids[w.than]) for w in query.wishes
+        ),
+        clauses=state.beliefs.clauses,
+        excluded=tuple(sorted(excluded(state.beliefs) - slate)),
+    )
 
 
 def judge_outcome(played: Played, user: User, job: Job, catalog: Catalog) -> Outcome:
@@ -143,6 +180,7 @@ def converse(agent: Agent, job: Job, run: str, engine: str, make: MakeUser) -> D
         goal=job.goal,
         turns=tuple(played.turns),
         allowed=tuple(played.allowed),
+        asked=tuple(played.asked),
         outcome=judge_outcome(played, user, job, agent.catalog),
     )
 
@@ -162,6 +200,7 @@ class Tally:
         self.succeeded = 0
         self.turns = 0
         self.started = time.perf_counter()
+        self._cpu = time.process_time()
 
     def add(self, dialogue: Dialogue) -> None:
         self.ends[dialogue.outcome.end] += 1
@@ -172,6 +211,11 @@ class Tally:
     def rate(self) -> float:
         """Dialogues a minute so far."""
         return 60 * sum(self.ends.values()) / max(time.perf_counter() - self.started, 1e-9)
+
+    @property
+    def cpu(self) -> float:
+        """CPU seconds a dialogue so far: what a busy machine does not change."""
+        return (time.process_time() - self._cpu) / max(sum(self.ends.values()), 1)
 
     def words(self) -> str:
         ends = " ".join(f"{k} {v}" for k, v in sorted(self.ends.items()))
@@ -211,6 +255,24 @@ def run_all(
     return tally
 
 
+def run_spread(
+    todo: list[Job], file: Any, address: str, workers: int, given: tuple[Any, ...]
+) -> Tally:
+    """Play every job on a Ray cluster, writing each as it ends. ``given``: see evals.mapping."""
+    from evals.mapping import played
+
+    tally = Tally()
+    for dialogue in track(
+        played(address, workers, todo, given),
+        "dialogues",
+        total=len(todo),
+        console=Console(stderr=True),
+    ):
+        write_line(file, dialogue)
+        tally.add(dialogue)
+    return tally
+
+
 app = typer.Typer(add_completion=False)
 
 
@@ -231,6 +293,9 @@ def main(
         str | None, typer.Option(help="The model's name at that endpoint.")
     ] = None,
     catalog: Annotated[Path | None, typer.Option(help="A built catalogue's folder.")] = None,
+    ray: Annotated[
+        str | None, typer.Option(help="Play on a Ray cluster: local, auto or ray://HOST:10001.")
+    ] = None,
 ) -> None:
     """Simulate conversations and write them down."""
     stay_local()
@@ -252,12 +317,16 @@ def main(
                 agenda_user if engine == "agenda" else open_player(engine, engine_model, settings)
             )
             with appending(out, run) as (file, done):
+                given = (settings, run, engine, engine_model, engine == "agenda")
                 todo = [
                     job
                     for job in jobs(agent.catalog, people, n, trials, seed)
                     if job.number not in done
                 ]
-                tally = run_all(agent, todo, file, run, name, make, workers)
+                if ray is not None:
+                    tally = run_spread(todo, file, ray, workers, given)
+                else:
+                    tally = run_all(agent, todo, file, run, name, make, workers)
     except ParleyError as error:
         typer.echo(f"simulate: {error}", err=True)
         raise typer.Exit(2) from error
@@ -269,6 +338,7 @@ def main(
         "ends": dict(tally.ends),
         "turns": tally.turns,
         "per_minute": round(tally.rate, 1),
+        "cpu_seconds_a_dialogue": round(tally.cpu, 2),
         "out": str(out),
     }
     print(json.dumps(summary))

@@ -1,10 +1,13 @@
 """How well the agent understands text that people wrote: slots, intents, titles.
 
     python -m evals.understanding --data DIR/lm [--redial test.jsonl.gz --names ids.tsv]
-        [--arms rules encoder both] [--limit 400]
+        [--arm rules --arm both] [--limit 400]
+        [--llm http://HOST:8000/v1 --llm-model NAME [--no-schema]]
 
-``--data`` is the folder of open corpora (``evals.human_turns`` says which). Every arm reads the
-same turns; differences to rules alone are paired, sessions resampled whole. A slot counts as found
+``--data`` is the folder of open corpora (``evals.human_turns`` says which). With ``--llm`` a
+language model reads them too, held to a JSON schema where its server can (``agent.reader``);
+turns for which it wrote nothing usable are read by rules and counted. Every arm reads the same
+turns; differences to rules alone are paired, sessions resampled whole. A slot counts as found
 when the update holds something of its kind with the same words (or the same catalogue value).
 Title linking is measured with ReDial's markers removed; links where no film was marked count
 as wrong, so precision is a lower bound. The last line is JSON.
@@ -16,7 +19,7 @@ import json
 import random
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, cast, get_args
 
@@ -27,6 +30,8 @@ from rich.progress import track
 from rich.table import Table
 
 from agent.encoder import Encoder
+from agent.llm import EndpointLLM
+from agent.reader import Reader
 from agent.settings import Settings, stay_local
 from agent.state import Beliefs, DialogueState, Slate, StateUpdate, Turn
 from agent.understand import understand
@@ -38,6 +43,8 @@ from evals.outcomes import RESAMPLES, Figure
 from tools.find_title import TitleLinker
 
 Arm = Literal["rules", "encoder", "both"]
+LLM_ARM = "llm"
+Reading = Callable[[str, DialogueState], StateUpdate]
 
 
 class Counts(NamedTuple):
@@ -215,6 +222,28 @@ def sampled(folder: Path, limit: int, seed: int = 0) -> list[HumanTurn]:
     return turns
 
 
+def reading(
+    arm: str, catalog: Catalog, linker: TitleLinker, encoder: Encoder, llm: EndpointLLM | None
+) -> Reading:
+    """What reads a turn in this arm."""
+    if arm == LLM_ARM and llm is not None:
+        return Reader(llm, catalog, linker).read
+    chosen = cast(Arm, arm)
+    return lambda text, state: understand(text, state, catalog, linker, encoder, arm=chosen)
+
+
+def arms_of(named: Sequence[str], llm: str | None, model: str | None) -> list[str]:
+    """The arms asked for. ``ParleyError``: an unknown one, or an LLM without its address."""
+    arms = list(named) or [*get_args(Arm), *([LLM_ARM] if llm else [])]
+    known = (*get_args(Arm), LLM_ARM)
+    unknown = [a for a in arms if a not in known]
+    if unknown:
+        raise ParleyError(f"--arm {unknown[0]!r}: there are {', '.join(known)}.")
+    if LLM_ARM in arms and not (llm and model):
+        raise ParleyError("--arm llm needs --llm URL and --llm-model, the model's name there.")
+    return arms
+
+
 app = typer.Typer(add_completion=False)
 
 
@@ -225,7 +254,12 @@ def main(
     names: Annotated[
         Path | None, typer.Option(help="Film id to catalogue id, for --redial.")
     ] = None,
-    arms: Annotated[list[str] | None, typer.Option("--arm", help="rules, encoder, both.")] = None,
+    arms: Annotated[
+        list[str] | None, typer.Option("--arm", help="rules, encoder, both, llm.")
+    ] = None,
+    llm: Annotated[str | None, typer.Option(help="URL of an OpenAI-compatible server.")] = None,
+    llm_model: Annotated[str | None, typer.Option(help="The model's name there.")] = None,
+    schema: Annotated[bool, typer.Option(help="Does that server hold to a JSON schema?")] = True,
     limit: Annotated[int, typer.Option(min=1, help="Turns a corpus.")] = 400,
     linked: Annotated[int, typer.Option(min=1, help="ReDial messages.")] = 4000,
 ) -> None:
@@ -233,10 +267,7 @@ def main(
     stay_local()
     try:
         settings = Settings.load()
-        chosen = arms or list(get_args(Arm))
-        unknown = [a for a in chosen if a not in get_args(Arm)]
-        if unknown:
-            raise ParleyError(f"--arm {unknown[0]!r}: there are {', '.join(get_args(Arm))}.")
+        chosen = arms_of(arms or [], llm, llm_model)
         if redial_test is not None and names is None:
             raise ParleyError("--redial needs --names, the table of film ids.")
         turns = sampled(data, limit)
@@ -245,18 +276,24 @@ def main(
         linker = TitleLinker(catalog)
         values, results = surfaces(catalog), {}
         by_arm: dict[str, list[Scored]] = {}
+        fallen_back: dict[str, int] = {}
+        key = settings.endpoint_key.get_secret_value() if settings.endpoint_key else None
+        endpoint = (
+            EndpointLLM(llm, llm_model, key, timeout=settings.endpoint_timeout_s, schema=schema)
+            if llm and llm_model
+            else None
+        )
         for arm in chosen:
-            by_arm[arm] = [
-                score(
-                    t,
-                    understand(
-                        t.text, state_of(t, catalog), catalog, linker, encoder, arm=cast(Arm, arm)
-                    ),
-                    catalog,
-                    values,
-                )
+            read = reading(arm, catalog, linker, encoder, endpoint)
+            updates = [
+                read(t.text, state_of(t, catalog))
                 for t in track(turns, arm, console=Console(stderr=True))
             ]
+            by_arm[arm] = [
+                score(t, u, catalog, values) for t, u in zip(turns, updates, strict=True)
+            ]
+            if arm == LLM_ARM:
+                fallen_back[arm] = sum(u.read_by != "llm" for u in updates)
         places: dict[str, list[int]] = defaultdict(list)
         for k, turn in enumerate(turns):
             places[turn.corpus].append(k)
@@ -287,7 +324,7 @@ def main(
         name: {k: [round(v, 4) for v in f[:3]] + [f.n] for k, f in row.items()}
         for name, row in results.items()
     }
-    print(json.dumps({"figures": rounded, "linking": linking}))
+    print(json.dumps({"figures": rounded, "linking": linking, "read_by_rules": fallen_back}))
 
 
 if __name__ == "__main__":

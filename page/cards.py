@@ -12,7 +12,7 @@ from zlib import crc32
 from agent.phrases import value_text
 from agent.state import Turn, Unit
 from catalog.items import Catalog, Domain, Facet, Item
-from page.html import attributes, button, escape, link
+from page.html import attributes, button, escape, link, thumbs
 from page.proof import unit_html, words_for
 
 LITTLE_WORDS = {"a", "an", "and", "in", "of", "on", "or", "the", "to"}
@@ -136,7 +136,7 @@ def actions(item: Item) -> str:
         f"{attributes(data_compare=item.id, data_title=item.title)}"
         f"{attributes(aria_label=f'Compare {item.title}')}><span>Compare</span></label>"
     )
-    return f'<div class="actions">{drawn}{tick}</div>'
+    return f'<div class="actions">{drawn}{tick}{thumbs(item.title, data_item=item.id)}</div>'
 
 
 def tile(item: Item, catalog: Catalog, *, remote_images: bool = False) -> str:

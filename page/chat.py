@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from agent.agent import MAX_USER_CHARS, Agent, Event
+from agent.errors import MemoryError_
 from agent.memory import thread_config
 from agent.state import Action, Beliefs, DialogueState, Relax, Replace, Turn
 from catalog.errors import ParleyError
@@ -201,10 +202,11 @@ class Chat:
         shown = talk.pending(text, first, quiet=quiet) if text else ""
         yield {"kind": "begin", "first": first, "html": shown}
         telling = Telling(self, thread)
-        notice = ""
+        notice = last = ""
         try:
             for event in begin():
                 if event.kind == "done":
+                    last = event.text
                     undone = event.turn is not None and event.turn.act == "undo"
                     notice = event.text if undone else ""
                 elif told := telling.fragment(event):
@@ -214,10 +216,14 @@ class Chat:
             return
         state = self.agent.state(thread)
         first = min(first, len(talk.exchanges(state.turns)))
+        if not state.turns and not notice:
+            notice = last  # everything was forgotten: the conversation too
         yield {"kind": "done", "notice": notice, **self.shown(state, first)}
 
     def _why(self, error: Exception) -> str:
         """What to tell a person; a bug is logged whole, off the page."""
+        if isinstance(error, MemoryError_):
+            return f"{error} Your message may not be kept."
         if isinstance(error, ParleyError):
             return f"{error} Your message is kept."
         log.error("a turn failed", exc_info=error)

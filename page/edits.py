@@ -27,7 +27,7 @@ def canonical(action: Replace, beliefs: Beliefs, catalog: Catalog) -> Replace:
     value = action.value
     match value:
         case Clause():
-            value = clause(value, catalog)
+            value = clause(value, catalog).model_copy(update={"scope": "now"})
         case About(text=text):
             if not text.strip():
                 raise FilterError("Say what it is to be about, or remove it.")

@@ -25,7 +25,12 @@ ICONS = {
     "M5.6 5.6l1.1 1.1M17.3 17.3l1.1 1.1M18.4 5.6l-1.1 1.1M6.7 17.3l-1.1 1.1",
     "list": "M9 6.5h11M9 12h11M9 17.5h11M4.5 6.5h.1M4.5 12h.1M4.5 17.5h.1",
     "down": "M6 9l6 6 6-6",
+    "thumb_up": "M7 11v9H4v-9zM7 11l4-8c1.5 0 2.5 1 2.5 2.5V9H19l1.5 1.5-1.5 8-1.5 1.5H7",
+    "thumb_down": "M7 13V4H4v9zM7 13l4 8c1.5 0 2.5-1 2.5-2.5V15H19l1.5-1.5-1.5-8L17.5 4H7",
+    "person": "M12 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8M5 20a7 7 0 0 1 14 0",
 }
+
+THUMBS = (("up", "Good: {}"), ("down", "Not good: {}"))
 
 
 def escape(text: object) -> str:
@@ -67,6 +72,24 @@ def button(
         f'<button type="button"{attributes(class_=class_, aria_label=name or None, **data)}>'
         f"{drawn}{text}</button>"
     )
+
+
+def thumbs(what: str, **data: str | int) -> str:
+    """Two buttons that say what one thinks. ``what``, "this reply" or a title, is named to those
+    who hear the page."""
+    drawn = "".join(
+        button(
+            "",
+            image=f"thumb_{way}",
+            class_="thumb",
+            name=words.format(what),
+            data_thumb=f"thumb_{way}",
+            aria_pressed="false",
+            **data,
+        )
+        for way, words in THUMBS
+    )
+    return f'<span class="thumbs">{drawn}</span>'
 
 
 def link(address: str | None, text: str, class_: str = "") -> str:

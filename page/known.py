@@ -174,6 +174,9 @@ def chip_html(chip: Chip, state: DialogueState, catalog: Catalog) -> str:
 
 def source(chip: Chip, state: DialogueState) -> str:
     """The person's words and which of their messages said it, as a way there."""
+    if chip.turn < 0 and chip.kind in ("clauses", "wishes") and standing(chip, state.beliefs):
+        said = f"“{escape(chip.said)}” · " if chip.said else ""
+        return f'<p class="from">{said}from your profile</p>'
     if chip.turn < 0 or chip.turn >= len(state.turns):
         return '<p class="from">Set by you</p>' if not chip.said else ""
     message = sum(turn.role == "user" for turn in state.turns[: chip.turn + 1]) - 1
@@ -184,6 +187,11 @@ def source(chip: Chip, state: DialogueState) -> str:
         f'<p class="from"><a href="#message-{message}"{attributes(data_message=message)}>'
         f"{words} · message {message + 1}</a></p>"
     )
+
+
+def standing(chip: Chip, beliefs: Beliefs) -> bool:
+    """Whether a chip came out of the person's profile."""
+    return any(getattr(beliefs, chip.kind)[place].scope == "always" for place in chip.places)
 
 
 def editor(chip: Chip, beliefs: Beliefs, catalog: Catalog) -> str:

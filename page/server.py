@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import gradio as gr
-from fastapi import FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from agent.agent import MAX_USER_CHARS, Agent
+from agent.api.app import Beside
+from agent.api.app import create as programs
 from agent.settings import Settings
 from agent.state import DialogueState
 from catalog.errors import ParleyError
@@ -32,12 +34,14 @@ from page.compare import compare_html
 from page.edits import suggested
 from page.html import icon
 from page.known import understood
+from page.profile import User, add_profile
 from page.runs import BusyError, Run
+from page.status import add_status
+from page.thumbs import add_thumbs
 
 STATIC = Path(__file__).parent / "static"
 IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif"}  # no SVG: it may carry scripts
 SHOWCASE = 7  # drawn posters over an empty conversation
-User = Annotated[str, Header(alias="X-Parley-User", pattern="^[0-9a-f]{32}$")]
 Thread = Annotated[str, Query(pattern="^[0-9a-f]{32}$")]
 
 
@@ -51,8 +55,13 @@ def create(agent: Agent, settings: Settings) -> FastAPI:
     add_conversations(app, chat)
     add_turns(app, chat)
     add_looks(app, chat)
+    add_thumbs(app, chat)
+    app.state.only_user = settings.user
+    add_profile(app, agent)
+    add_status(app, agent, settings)
     app.mount("/parley/static", StaticFiles(directory=STATIC), name="static")
     gr.mount_gradio_app(app, api.blocks(agent), path="/", footer_links=[], ssr_mode=False)
+    app.add_middleware(Beside, api=programs(agent, settings))
     return app
 
 

@@ -12,7 +12,7 @@ from agent.phrases import listed
 from agent.state import Act, DialogueState, Plan, Turn, Unit
 from catalog.items import Catalog
 from page.cards import slate
-from page.html import attributes, button, escape
+from page.html import attributes, button, escape, thumbs
 from page.known import clause_phrases
 from page.proof import unit_html
 
@@ -145,6 +145,7 @@ def after(pair: Exchange) -> str:
         + button("Try again", image="retry", class_="mini last", data_turn="retry")
         + button("Undo", image="undo", class_="mini last", data_turn="undo")
         + button("How this came about", image="trace", class_="mini", data_trace=pair.at)
+        + thumbs("this reply", data_at=pair.at)
         + "</div>"
     )
 

@@ -25,7 +25,16 @@ DISCOUNT: Final = 0.5  # ... and divided by popularity to this power
 LONGER: Final = 1.0  # the model writes 1 + LONGER times as many items at level 1
 UNLIKE: Final = 0.85  # share of unlikeness against rank at level 1
 POOL: Final = 200  # candidates that are thinned ...
+POSITIONS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+UNLIKENESS: Final = (0.0, 0.56, 0.71, 0.86, 1.0)  # strengths at these positions ...
+OBSCURITY: Final = (0.0, 0.4, 0.62, 0.8, 1.0)  # ... so that equal steps are seen as such
 THIN: Final = 4  # ... to this many times the slate at level 1
+
+
+def felt(level: float, strengths: Sequence[float] = UNLIKENESS) -> float:
+    """The strength at a position of the dial: equal steps of it are to be equal steps of what is
+    seen, and the plain strengths are not (docs/results/diversity.md)."""
+    return float(np.interp(level, POSITIONS, strengths))
 
 
 def loosened(prior: Prior, popularity: Floats, level: float) -> Prior:
@@ -34,6 +43,7 @@ def loosened(prior: Prior, popularity: Floats, level: float) -> Prior:
     Candidates and the rest of the catalogue keep their shares: tempered together, the many
     that are hardly likely would outweigh the few that fit.
     """
+    level = felt(level, OBSCURITY)
     if level <= 0 or not len(prior.top):
         return prior
     known = (1.0 + np.maximum(popularity, 0)).astype(np.float64) ** (-DISCOUNT * level)
@@ -52,9 +62,11 @@ def thinned(prior: Prior, vectors: Floats, n: int, level: float) -> Prior:
 
     Of the best ``POOL`` as many stay as the level asks, at least ``THIN`` times ``n``.
     """
-    pool = prior.top[:POOL]
-    kept = round(len(pool) * (THIN * n / max(len(pool), 1)) ** level)
-    if level <= 0 or kept >= len(pool):
+    if level <= 0:
+        return prior
+    strength, pool = felt(level), prior.top[:POOL]
+    kept = round(len(pool) * (THIN * n / max(len(pool), 1)) ** strength)
+    if kept >= len(pool):
         return prior
     stay = spread(pool.tolist(), vectors, max(kept, n), level)
     gone = np.setdiff1d(prior.top, np.array(stay, dtype=np.int64))
@@ -73,7 +85,7 @@ def thinned(prior: Prior, vectors: Floats, n: int, level: float) -> Prior:
 
 def longer(n: int, level: float) -> int:
     """How many items the model is to write so that ``n`` can be picked."""
-    return n + round(n * LONGER * level)
+    return n + round(n * LONGER * felt(level))
 
 
 def spread(rows: Sequence[int], vectors: Floats, n: int, level: float) -> list[int]:
@@ -83,7 +95,7 @@ def spread(rows: Sequence[int], vectors: Floats, n: int, level: float) -> list[i
     """
     if level <= 0 or len(rows) <= 1:
         return list(rows[:n])
-    share = UNLIKE * level ** (1 / 3)  # felt at once: the discount alone brings like to like
+    share = UNLIKE * felt(level) ** (1 / 3)  # felt at once: the discount alone brings like to like
     table = vectors[list(rows)]
     rank = 1 - np.arange(len(rows)) / len(rows)
     chosen, open_ = [0], np.ones(len(rows), dtype=np.bool_)

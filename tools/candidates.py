@@ -13,6 +13,7 @@ over all others by popularity, so that the slate decoder may leave the list but 
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from catalog.compact import moved_dialogues
 from catalog.errors import ParleyError
 from catalog.folder import unpack_vectors
 from catalog.items import Catalog
@@ -38,6 +40,7 @@ from tools.features import (
     Rows,
     Store,
 )
+from tools.interests import interests
 
 Weights = npt.NDArray[np.float64]
 TOP: Final = 300
@@ -46,6 +49,8 @@ RANKER: Final = Path(__file__).parent.parent / "models" / "parley-small" / "rank
 VARIETY: Final = 0.6
 #: What likeness to something disliked costs, above an everyday likeness.
 DISLIKE, EVERYDAY = 3.0, 0.35
+#: What likeness to an interest of the person's adds, and how many candidates interests bring in.
+TASTE, TASTED = 4.0, 150
 #: What is left of the conversation's own order when a subject was asked for in words.
 SUBJECT_FIRST = 0.4
 SAID: Final = [NAMES.index("words"), NAMES.index("named_people")]
@@ -160,6 +165,12 @@ class Candidates:
         """With the catalogue's own ``dialogues.npz`` (if it has one) and the released ranker."""
         return cls(catalog, encoder, load_dialogues(catalog)[0], Ranker.load(ranker))
 
+    def grown(self, catalog: Catalog, rows: Rows) -> Candidates:
+        """The same over the catalogue after a change of ``rows``; this one stays as it is."""
+        out = copy.copy(self)
+        out.catalog, out.features = catalog, self.features.grown(catalog, rows)
+        return out
+
     def weights(
         self,
         query: Query,
@@ -177,7 +188,7 @@ class Candidates:
         nothing is allowed: the caller decides what to say then.
         """
         n = len(self.catalog)
-        may = np.ones(n, dtype=np.bool_) if allowed is None else allowed
+        may = self.catalog.alive if allowed is None else allowed
         if ready is None:
             self.features.encode(query)
         about = self._about(query)
@@ -190,6 +201,9 @@ class Candidates:
         if query.definite:
             wanted = requests @ self.ranker.request
             extra = np.argpartition(-np.where(may, wanted, -np.inf), min(TOP, n - 1))[:TOP]
+        tastes = interests(self.catalog.vectors[list(query.taste)]) if query.taste else None
+        if tastes is not None:
+            extra = np.union1d(extra, tastes.nearest(self.catalog.vectors, may, TASTED))
         pool = self.features.conversation(query, may, extra=extra, ready=ready, leave=leave)
         scores = self.ranker.scores(pool.features)
         asked = requests[pool.rows]
@@ -205,6 +219,9 @@ class Candidates:
             vectors = self.catalog.vectors
             alike = (vectors[pool.rows] @ vectors[list(query.disliked)].T).max(1)
             scores = scores - DISLIKE * np.maximum(alike - EVERYDAY, 0)
+        if tastes is not None:
+            alike = tastes.likeness(self.catalog.vectors[pool.rows])
+            scores = scores + TASTE * np.maximum(alike - EVERYDAY, 0)
         best = np.argsort(-scores, kind="stable")[:TOP]
         weights = self._spread(pool.rows[best], scores[best], may)
         return Prior(weights, pool.rows[best], pool.features[best], asked[best], about)
@@ -239,10 +256,14 @@ def load_dialogues(catalog: Catalog) -> tuple[Dialogues, dict[int, int]]:
     path = catalog.path / "dialogues.npz" if catalog.path else None
     if path is None or not path.is_file():
         return Dialogues.none(len(catalog)), {}
-    with np.load(path) as data:
-        vectors = unpack_vectors(data["vectors"], data["scale"])
-        shape = (len(vectors), len(catalog))
-        ones = np.ones(len(data["items"]), dtype=np.float32)
-        items = sp.csr_matrix((ones, data["items"], data["starts"]), shape=shape)
-        numbers = {int(number): i for i, number in enumerate(data["number"])}
+    if catalog.stored is None:
+        with np.load(path) as file:
+            data = {name: file[name] for name in file.files}
+    else:
+        data = moved_dialogues(path, catalog)
+    vectors = unpack_vectors(data["vectors"], data["scale"])
+    shape = (len(vectors), len(catalog))
+    ones = np.ones(len(data["items"]), dtype=np.float32)
+    items = sp.csr_matrix((ones, data["items"], data["starts"]), shape=shape)
+    numbers = {int(number): i for i, number in enumerate(data["number"])}
     return Dialogues(vectors, items), numbers

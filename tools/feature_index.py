@@ -7,9 +7,11 @@ Counts can leave one conversation out, so that the ranker is trained on what it 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
+import scipy.sparse as sp
 
 from catalog.items import Catalog
 from tools.features import (
@@ -47,11 +49,27 @@ class Features:
         self.people = People(catalog)
         self.categories = category_matrix(catalog)
         self.years = year_column(catalog)
-        self.related = catalog.related.tocsr().astype(np.float32)
+        self.related = catalog.related.tocsr().astype(np.float32, copy=False)
         self._by_item = dialogues.items.T.tocsr()
         self._sizes = np.sqrt(np.diff(dialogues.items.indptr) + 1).astype(np.float32)
         self._encoder = encoder
         self._remembered: dict[str, Floats] = {}
+
+    def grown(self, catalog: Catalog, rows: Rows) -> Features:
+        """The same over the catalogue after a change of ``rows``; this one stays as it is."""
+        out = copy.copy(self)
+        out.catalog = catalog
+        items = self.dialogues.items
+        further = sp.csr_matrix((items.shape[0], len(catalog) - items.shape[1]), dtype=items.dtype)
+        out.dialogues = self.dialogues._replace(items=sp.hstack([items, further], format="csr"))
+        out.words = self.words.grown(catalog, rows)
+        out.people = self.people.grown(catalog, rows)
+        if self.categories.shape[1] > 1:
+            out.categories = category_matrix(catalog)
+        out.years = year_column(catalog)
+        out.related = catalog.related.tocsr().astype(np.float32, copy=False)
+        out._by_item = out.dialogues.items.T.tocsr()
+        return out
 
     def vector(self, text: str) -> Floats:
         """The encoder's vector of a text, remembered. Shape ``(384,)``.
@@ -306,28 +324,39 @@ class Features:
 
     def shared_categories(self, named: Rows, rows: Rows) -> Floats:
         """Likeness of the categories of ``rows`` to those of ``named``, 0..1. ``(rows,)``."""
-        profile = self.categories[named].sum(0)
+        profile = np.asarray(self.categories[named].sum(0), dtype=np.float32).ravel()
         norm = float(np.linalg.norm(profile))
-        scores: Floats = self.categories[rows] @ (profile / norm if norm else profile)
-        return scores
+        whole = len(rows) == self.categories.shape[0]
+        held = self.categories if whole else self.categories[rows]
+        scores: Floats = held @ (profile / norm if norm else profile)
+        return scores[rows] if whole else scores
 
 
-def category_matrix(catalog: Catalog) -> Floats:
+def category_matrix(catalog: Catalog) -> sp.csr_matrix:
     """Unit rows over the values of the category facets, rare ones heavier. ``(N, V)``."""
-    blocks = [np.zeros((len(catalog), 1), np.float32)]
+    n = len(catalog)
+    rows: list[Rows] = []
+    columns: list[Rows] = []
+    weights: list[Floats] = []
+    width = 1  # one column at least
     for facet in catalog.domain.facets:
         if facet.role != "category" or facet.kind != "categories":
             continue
-        values = {value: i for i, value in enumerate(catalog.values(facet.name))}
-        block = np.zeros((len(catalog), len(values)), dtype=np.float32)
-        for row, held in enumerate(catalog.df[facet.name].to_list()):
-            for value in held or ():
-                block[row, values[value]] = 1
-        blocks.append(block * np.log(len(catalog) / np.maximum(block.sum(0), 1)))
-    matrix = np.concatenate(blocks, axis=1)
-    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    unit: Floats = (matrix / np.where(norms > 0, norms, 1)).astype(np.float32)
-    return unit
+        held = catalog.holders(facet.name)
+        for column in range(len(held.vocabulary)):
+            own = held.held(column)[0]
+            rows.append(own.astype(np.int64))
+            columns.append(np.full(len(own), width + column, dtype=np.int64))
+            rare = np.log(n / max(len(own), 1))
+            weights.append(np.full(len(own), rare, dtype=np.float32))
+        width += len(held.vocabulary)
+    if not rows:
+        return sp.csr_matrix((n, width), dtype=np.float32)
+    triples = (np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns)))
+    matrix = sp.csr_matrix(triples, shape=(n, width), dtype=np.float32)
+    norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1), dtype=np.float32)).ravel()
+    matrix.data /= np.repeat(np.where(norms > 0, norms, 1), np.diff(matrix.indptr))
+    return matrix
 
 
 def year_column(catalog: Catalog) -> Floats:

@@ -117,6 +117,7 @@ class Query:
     about: tuple[str, ...] = ()
     wishes: tuple[Wanted, ...] = ()
     seed: int = 0
+    taste: tuple[int, ...] = ()  # liked in other conversations, best first (tools.interests)
 
     @property
     def named(self) -> tuple[int, ...]:

@@ -9,16 +9,21 @@ one name, a year beside it, what was spoken of before, and popularity decide.
     linker.link("something like Incepton by Nolan")
 """
 
+import copy
 import re
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from rapidfuzz import fuzz, process
 from rapidfuzz.distance import DamerauLevenshtein
 
+from tools.forms import KEPT_FROM, KNOWN, Form, Forms, forms_of, whole_forms
 from tools.mention import Candidate, Span, features, probability, year_near
 from tools.names import ARTICLES, UNSEEN_RANK, Token, rank, title_forms, tokens, words_of
 from tools.people import People
@@ -33,6 +38,7 @@ MAX_REPAIRS: Final = 12  # misspelt words looked up in a turn
 _HINT: Final = 2.5  # logits in favour of an item that was spoken of before
 _WRITTEN_ABOUT: Final = 8.0  # mentions an item of the editorial layer counts for at least
 _NEARLY: Final = 0.7  # within this much of the best row's worth, a namesake is worth asking about
+_WHOLE: Final = {"full", "compact"}  # forms of a title that leave nothing of it out
 _KIND_WORTH: Final = {"full": 3.0, "compact": 2.5, "sequel": 2.0, "short": 1.0}
 
 
@@ -55,11 +61,6 @@ class Link(NamedTuple):
     others: tuple[int, ...] = ()
 
 
-class _Form(NamedTuple):
-    row: int
-    kind: str
-
-
 def _talked_about(catalog: "Catalog") -> npt.NDArray[np.float64]:
     """Mention counts; items that someone has written about by hand count as known too."""
     counts = np.asarray(catalog.popularity, dtype=np.float64)
@@ -72,57 +73,108 @@ def _talked_about(catalog: "Catalog") -> npt.NDArray[np.float64]:
 class TitleLinker:
     """Finds a catalogue's titles and people in text. Build once (a second), share freely."""
 
-    def __init__(self, catalog: "Catalog") -> None:
-        frame, domain = catalog.df, catalog.domain
-        self._ids: list[str] = frame["id"].to_list()
-        self._titles: list[str] = frame["title"].to_list()
-        self._popularity = np.log1p(_talked_about(catalog))
+    def __init__(self, catalog: "Catalog", kept: Path | None = None) -> None:
+        """``kept``: a file where the index of a large catalogue is kept between starts."""
+        domain = catalog.domain
         noun = " ".join([domain.noun_one, domain.noun_many, *domain.noun_also])
         self._nouns = frozenset(noun.lower().split())
-        dates = [f.name for f in domain.facets if f.role == "date" and f.kind == "number"]
-        nothing: list[float | None] = [None] * len(self._ids)
-        self._years: list[float | None] = frame[dates[0]].to_list() if dates else nothing
+        self._changed: frozenset[int] = frozenset()
+        self._take(catalog)
         self.people = People(catalog, self._popularity, self._nouns)
-        other = frame["original_title"].to_list() if "original_title" in frame else nothing
-        self._forms: dict[str, list[_Form]] = defaultdict(list)
-        for row, title in enumerate(self._titles):
-            self._add(row, title)
-            if other[row]:
-                self._add(row, str(other[row]))
-        self._add_sequels()
-        names = [*self._forms, *self.people.index]
-        self._starts = {" ".join(n.split(" ")[:k]) for n in names for k in (1, 2)}
-        self._words = {w for n in names for w in n.split(" ")}
+        large = len(catalog) >= KEPT_FROM
+        found = Forms.read(kept, catalog.fingerprint) if kept is not None and large else None
+        if found is None:
+            found = Forms.of([*self._titles(catalog), *self._sequels(catalog)])
+            if kept is not None and large:
+                found.save(kept, catalog.fingerprint)
+        self._forms = found
+        self._words_changed()
+
+    def _take(self, catalog: "Catalog") -> None:
+        """The columns that are looked at when a name was found."""
+        self._catalog = catalog
+        self._popularity = np.log1p(_talked_about(catalog))
+        dates = [f for f in catalog.domain.facets if f.role == "date" and f.kind == "number"]
+        self._years = catalog.df[dates[0].name].cast(pl.Float64) if dates else None
+
+    def _words_changed(self) -> None:
+        names = [name.split(" ") for name in self.people.index]
+        self._starts = {" ".join(words[:k]) for words in names for k in (1, 2)}
+        self._words = self._forms.words | {word for words in names for word in words}
         self._by_letter: dict[str, list[str]] = defaultdict(list)
         for word in sorted(self._words):
             if len(word) >= 4 and not word.isdigit():
                 self._by_letter[word[0]].append(word)
 
-    def _add(self, row: int, title: str) -> None:
-        """Index the forms of a title; derived ones only of items that are talked about."""
-        for form, kind in title_forms(title).items():
-            held = self._forms[form]
-            if (kind == "full" or self._popularity[row] > 0) and all(f.row != row for f in held):
-                held.append(_Form(row, kind))
+    def grown(self, catalog: "Catalog", rows: npt.NDArray[np.int64]) -> "TitleLinker":
+        """The same over the catalogue after a change of ``rows``; this one stays as it is."""
+        out = copy.copy(self)
+        out._take(catalog)
+        out._changed = self._changed | set(rows.tolist())
+        live = [row for row in sorted(out._changed) if catalog.alive[row]]
+        forms = forms_of(catalog.df[live], live, out._known)
+        out._forms = self._forms.grown(out._changed, forms)
+        out.people = self.people.grown(catalog, out._popularity, rows)
+        new = {w for w in out._forms._over_words if w not in self._words}
+        if new or out.people.index is not self.people.index:
+            out._add_words(new, self)
+        return out
 
-    def _add_sequels(self) -> None:
+    def _add_words(self, new: set[str], before: "TitleLinker") -> None:
+        """Words that no name had; the lists of their letters are copied, others shared."""
+        people = {n: None for n in self.people.index if n not in before.people.index}
+        split = [name.split(" ") for name in people]
+        new |= {word for words in split for word in words} - before._words
+        self._starts = before._starts | {" ".join(words[:k]) for words in split for k in (1, 2)}
+        self._words = before._words | new
+        self._by_letter = defaultdict(list, before._by_letter)
+        for word in sorted(new):
+            if len(word) >= 4 and not word.isdigit():
+                self._by_letter[word[0]] = sorted([*self._by_letter[word[0]], word])
+
+    def _known(self, row: int) -> bool:
+        return bool(self._popularity[row] > 0)
+
+    def _titles(self, catalog: "Catalog") -> Iterable[tuple[str, int, str]]:
+        """Forms of all titles; derived ones only of items that are talked about."""
+        rows = np.flatnonzero(catalog.alive).tolist()
+        known = self._known
+        if len(rows) > KNOWN:
+            best = np.argpartition(-self._popularity, KNOWN)[:KNOWN]
+            chosen = np.sort(best[self._popularity[best] > 0])
+            rest = np.setdiff1d(rows, chosen)
+            known_ones = forms_of(catalog.df[chosen], chosen.tolist(), lambda row: True)
+            return chain(known_ones, whole_forms(catalog.df[rest], rest))
+        return forms_of(catalog.df[rows], rows, known)
+
+    def _sequels(self, catalog: "Catalog") -> Iterable[tuple[str, int, str]]:
         """ "The Matrix 2": the k-th item, by year, whose title goes on from a shorter title."""
-        full = {f: r for f, r in self._forms.items() if any(x.kind == "full" for x in r)}
+        rows = np.flatnonzero(catalog.alive)
+        if len(rows) > KNOWN:
+            rows = np.sort(rows[np.argpartition(-self._popularity[rows], KNOWN)[:KNOWN]])
+        full: dict[str, list[int]] = defaultdict(list)
+        for form, row, kind in forms_of(catalog.df[rows], rows.tolist(), lambda row: False):
+            if kind == "full" and row not in full[form]:
+                full[form].append(row)
         series: dict[str, set[int]] = defaultdict(set)
-        for form, rows in full.items():
+        for form, held in full.items():
             words = form.split(" ")
             for n in range(1, len(words)):
                 base = " ".join(words[:n])
                 if base in full and (n > 1 or rank(base) > 4_000):
-                    series[base] |= {x.row for x in rows if x.kind == "full"}
+                    series[base] |= set(held)
         for base, later in series.items():
-            first = max(full[base], key=lambda x: (x.kind == "full", self._popularity[x.row])).row
-            start = self._years[first] or np.inf
-            dated = sorted((self._years[r] or 0.0, r) for r in later)
+            first = max(full[base], key=lambda row: self._popularity[row])
+            start = self._year(first) or np.inf
+            dated = sorted((self._year(r) or 0.0, r) for r in later)
             follow = [r for made, r in dated if made > start and self.people.share(first, r)]
             for number, row in enumerate([first, *follow[:8]], start=1):
                 if follow and f"{base} {number}" not in full:
-                    self._forms[f"{base} {number}"].append(_Form(row, "sequel"))
+                    yield f"{base} {number}", row, "sequel"
+
+    def _year(self, row: int) -> float | None:
+        made: float | None = None if self._years is None else self._years[row]
+        return made
 
     # ------------------------------------------------------------------- linking
 
@@ -162,17 +214,17 @@ class TitleLinker:
     ) -> list[tuple[Link, npt.NDArray[np.float64]]]:
         out = []
         for span in self._spans(toks, repaired):
-            forms = self._forms[" ".join(span.words)]
+            forms = self._forms.get(" ".join(span.words))
             row, others = self._choose(text, toks, span, forms, hints)
-            leading = words_of(self._titles[row])[:1]
+            leading = words_of(self._catalog.df["title"][row])[:1]
             item = Candidate(
                 kind=next(f.kind for f in forms if f.row == row),
                 popularity=float(self._popularity[row]),
                 has_article=bool(leading) and leading[0] in ARTICLES,
-                made=self._years[row],
+                made=self._year(row),
             )
             values = features(text, toks, span, item, self._nouns)
-            score = probability(values, _HINT * (self._ids[row] in hints))
+            score = probability(values, _HINT * (self._catalog.ids[row] in hints))
             first = span.first
             if first and [toks[first - 1].word] == leading and leading[0] in ARTICLES:
                 first -= 1
@@ -180,7 +232,7 @@ class TitleLinker:
             if text[start:end].endswith(("'s", "’s")) and toks[span.last].word != span.words[-1]:
                 end -= 2
             said = text[start:end]
-            link = Link(start, end, said, "item", row, self._ids[row], "", score, others)
+            link = Link(start, end, said, "item", row, self._catalog.ids[row], "", score, others)
             out.append((link, values))
         return out
 
@@ -196,12 +248,12 @@ class TitleLinker:
         spans = []
         keep = [n for n, w in enumerate(words) if w not in ARTICLES]
         for i, first in enumerate(keep):
-            if words[first] not in self._starts:
+            if not self._begins(words[first]):
                 continue
             for length in range(1, min(MAX_WORDS, len(keep) - i) + 1):
                 place = keep[i : i + length]
                 form = [words[n] for n in place]
-                if length == 2 and " ".join(form) not in self._starts:
+                if length == 2 and not self._begins(" ".join(form)):
                     break
                 fixed = [n for n in place if n in repaired]
                 if " ".join(form) in self._forms and (fixed or not repaired):
@@ -209,6 +261,9 @@ class TitleLinker:
                     share = cost / max(1, len(" ".join(form)))
                     spans.append(Span(first, place[-1], tuple(form), share))
         return spans
+
+    def _begins(self, words: str) -> bool:
+        return words in self._starts or self._forms.begins(words)
 
     def _repair(self, text: str, toks: list[Token]) -> dict[int, str]:
         """Words in no name -> the word of a name they stand for: "Cameron's", "Incepton".
@@ -238,16 +293,16 @@ class TitleLinker:
         text: str,
         toks: list[Token],
         span: Span,
-        forms: list[_Form],
+        forms: list[Form],
         hints: Collection[str],
     ) -> tuple[int, tuple[int, ...]]:
         """The likeliest row behind a span, and those nearly as likely."""
         year = year_near(text, toks[span.first].start, toks[span.last].end)
         worth: dict[int, float] = {}
         for form in forms:
-            made = self._years[form.row]
+            made = self._year(form.row)
             score = float(self._popularity[form.row]) + _KIND_WORTH.get(form.kind, 0.0)
-            score += 4.0 * (self._ids[form.row] in hints)
+            score += 4.0 * (self._catalog.ids[form.row] in hints)
             if year is not None and made is not None:
                 score += 6.0 if abs(made - year) <= 1 else -3.0
             worth[form.row] = score + ((made or 1970) - 1900) / 1000  # of equals the newer
@@ -264,6 +319,32 @@ class TitleLinker:
             said = text[start:end]
             out.append(Link(start, end, said, "person", -1, p.name, p.facet, p.score))
         return out
+
+    def named(
+        self, title: str, *, year: float | None = None, makers: Collection[str] = ()
+    ) -> int | None:
+        """The row that a list from elsewhere means by a title; None where no row is sure.
+
+        A year more than one off, or makers of other names, rule a row out; a subtitle may
+        differ only where a maker agrees.
+        """
+        surnames = {words_of(m)[-1] for m in makers if words_of(m)}
+        best, worth = None, -np.inf
+        for form, derived in title_forms(title).items():
+            for row, kind in self._forms.get(form):
+                made, mine = self._year(row), self.people.makers(row)
+                if year is not None and made is not None and abs(made - year) > 1:
+                    continue
+                agrees = bool(surnames & mine)
+                if surnames and mine and not agrees:
+                    continue
+                whole = derived in _WHOLE and kind in _WHOLE
+                if not whole and not (agrees and {derived, kind} <= _WHOLE | {"short"}):
+                    continue
+                score = self._popularity[row] + 10 * (derived == kind == "full") + 5 * agrees
+                if score > worth:
+                    best, worth = row, float(score)
+        return best
 
     # ------------------------------------------------------------------- unknown
 

@@ -7,19 +7,22 @@ are those of the items' categories, tags, moods, keywords and premise, never of 
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Iterable
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
+import polars as pl
 
 from catalog.items import Catalog
-from tools.names import rank, tokens
+from catalog.postings import Postings, Triples
+from tools.names import WORD_PATTERN, rank, tokens
 
 Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
 WORD_ROLES: Final = ("category", "tag", "mood", "premise", "origin", "language")
 TAG_ROLES: Final = ("category", "tag", "mood")
 DERIVED_WEIGHT: Final = 0.6  # a word of a sentence, or a keyword found by machine, says less
@@ -52,101 +55,118 @@ class Words:
     """The inverted index. ``match(text)`` is the share of its telling words an item holds."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self.n = len(catalog)
-        self.vocabulary: dict[str, int] = {}
         self.synonyms: dict[str, str] = {}
-        rows: list[int] = []
-        columns: list[int] = []
-        values: list[float] = []
         for facet in catalog.domain.facets:
-            if facet.role not in WORD_ROLES or facet.kind not in ("categories", "text"):
-                continue
             if facet.role in ("category", "mood", "tag"):
                 self.synonyms.update(facet.synonyms)
-            told = facet.kind == "categories" and facet.filterable
-            weight = 1.0 if told else DERIVED_WEIGHT
-            for row, held in enumerate(catalog.df[facet.name].to_list()):
-                for word in self._held(held):
-                    rows.append(row)
-                    columns.append(self.vocabulary.setdefault(word, len(self.vocabulary)))
-                    values.append(weight)
-        shape = (self.n, max(1, len(self.vocabulary)))
+        self.postings = _words(catalog, catalog.df, {})
         self.tags = _Tags(catalog)
-        held_by = sp.csc_matrix((values, (rows, columns)), shape=shape, dtype=np.float32)
-        held_by.data = np.minimum(held_by.data, 1.0)  # a word in two facets counts once
-        self.matrix = held_by
-        spread = np.diff(held_by.indptr)
-        self.idf = np.log(1 + self.n / np.maximum(spread, 1)).astype(np.float32)
 
-    def _held(self, value: object) -> Iterable[str]:
-        if isinstance(value, str):
-            return telling(value)
-        if isinstance(value, list):
-            return {stem(t.word) for v in value for t in tokens(str(v))}
-        return ()
+    def grown(self, catalog: Catalog, rows: Rows) -> Words:
+        """With what ``rows`` of the changed catalogue hold."""
+        out = copy.copy(self)
+        out.postings = self.postings.grown(
+            len(catalog), rows, lambda at, known: _words(catalog, catalog.df[at], known)
+        )
+        out.tags = self.tags.grown(catalog, rows)
+        return out
 
     def match(self, text: str) -> Floats:
         """Share (0..1, by rarity) of the telling words of ``text``. Shape ``(N,)``."""
-        out = np.zeros(self.n, dtype=np.float32)
+        n, known = self.postings.n, self.postings.vocabulary
+        out = np.zeros(n, dtype=np.float32)
         words = telling(text)
         folded = " " + " ".join(t.word for t in tokens(text)) + " "
         for surface, value in self.synonyms.items():
             if f" {surface} " in folded:
                 words += [stem(t.word) for t in tokens(value)]
-        columns = [self.vocabulary[w] for w in dict.fromkeys(words) if w in self.vocabulary]
-        unknown = sum(w not in self.vocabulary for w in words)
-        if not columns:
-            return out
-        idf = self.idf[columns]
-        total = float(idf.sum()) + 0.5 * unknown * math.log(1 + self.n)
-        for column, weight in zip(columns, idf, strict=True):
-            lo, hi = self.matrix.indptr[column : column + 2]
-            out[self.matrix.indices[lo:hi]] += weight * self.matrix.data[lo:hi]
-        return out / total
+        columns = [known[w] for w in dict.fromkeys(words) if w in known]
+        total = 0.5 * sum(w not in known for w in words) * math.log(1 + n)
+        for column in columns:
+            rows, weights = self.postings.held(column)
+            idf = math.log(1 + n / max(len(rows), 1))
+            out[rows] += np.float32(idf) * weights
+            total += idf
+        return out / np.float32(total) if columns else out
+
+
+def _words(catalog: Catalog, df: pl.DataFrame, vocabulary: dict[str, int]) -> Postings:
+    """Telling words of texts and all words of tags, held by the rows of a table."""
+    triples = Triples(vocabulary)
+    for facet in catalog.domain.facets:
+        if facet.role not in WORD_ROLES or facet.kind not in ("categories", "text"):
+            continue
+        column = df[facet.name]
+        told = facet.kind == "categories" and facet.filterable
+        weight = 1.0 if told else DERIVED_WEIGHT
+        if isinstance(column.dtype, pl.List):
+            triples.add(column, _stems, weight)
+        elif column.dtype == pl.String:
+            triples.add(column, telling, weight, WORD_PATTERN)
+    return triples.postings(len(df), add=True)
+
+
+def _stems(value: str) -> set[str]:
+    return {stem(t.word) for t in tokens(value)}
 
 
 class _Tags:
     """Whole tags found in a text: "con artists" is not every film with a con or an artist."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self.n = len(catalog)
-        held_by: dict[str, dict[int, float]] = {}
+        self.postings = _tags(catalog, catalog.df, {})
+        self._also: dict[str, str] = {}  # a synonym, as a phrase -> the tag it stands for
         for facet in catalog.domain.facets:
-            if facet.role not in TAG_ROLES or facet.kind != "categories":
-                continue
-            for row, held in enumerate(catalog.df[facet.name].to_list()):
-                for value in {phrase(str(v)) for v in held or ()}:
-                    rows = held_by.setdefault(value, {})
-                    rows[row] = max(rows.get(row, 0.0), 1.0 if facet.filterable else DERIVED_WEIGHT)
-            for surface, value in facet.synonyms.items():
-                if phrase(value) in held_by:
-                    held_by.setdefault(phrase(surface), held_by[phrase(value)])
-        self._tags = {
-            tag: (np.array(list(held), dtype=np.int64), np.array(list(held.values()), np.float32))
-            for tag, held in held_by.items()
-        }
-        self._longest = max((p.count(" ") + 1 for p in self._tags), default=0)
+            if facet.role in TAG_ROLES and facet.kind == "categories":
+                for surface, value in facet.synonyms.items():
+                    self._also.setdefault(phrase(surface), phrase(value))
+        self._measure()
+
+    def _measure(self) -> None:
+        known = (*self.postings.vocabulary, *self._also)
+        self._longest = max((tag.count(" ") + 1 for tag in known), default=0)
+
+    def grown(self, catalog: Catalog, rows: Rows) -> _Tags:
+        out = copy.copy(self)
+        out.postings = self.postings.grown(
+            len(catalog), rows, lambda at, known: _tags(catalog, catalog.df[at], known)
+        )
+        out._measure()
+        return out
 
     def match(self, text: str) -> Floats:
         """Share (0..1, by rarity) of the tags that stand in ``text``. Shape ``(N,)``.
 
         The longest tag at a place counts ("time travel", not also "travel").
         """
-        out = np.zeros(self.n, dtype=np.float32)
+        n, known = self.postings.n, self.postings.vocabulary
+        out = np.zeros(n, dtype=np.float32)
         words = phrase(text).split()
         total, at = 0.0, 0
         while at < len(words):
             for size in range(min(self._longest, len(words) - at), 0, -1):
-                found = self._tags.get(" ".join(words[at : at + size]))
-                if found is not None and (size > 1 or words[at] not in TALK):
-                    rows, held = found
-                    weight = math.log(1 + self.n / len(rows))
-                    out[rows] += weight * held
+                tag = " ".join(words[at : at + size])
+                column = known.get(tag, known.get(self._also.get(tag, "")))
+                if column is not None and (size > 1 or words[at] not in TALK):
+                    rows, held = self.postings.held(column)
+                    if not len(rows):  # its last item went
+                        continue
+                    weight = math.log(1 + n / len(rows))
+                    out[rows] += np.float32(weight) * held
                     total += weight
                     at += size - 1
                     break
             at += 1
-        return out / total if total else out
+        return out / np.float32(total) if total else out
+
+
+def _tags(catalog: Catalog, df: pl.DataFrame, vocabulary: dict[str, int]) -> Postings:
+    triples = Triples(vocabulary)
+    for facet in catalog.domain.facets:
+        if facet.role in TAG_ROLES and facet.kind == "categories":
+            weight = 1.0 if facet.filterable else DERIVED_WEIGHT
+            triples.add(df[facet.name], lambda value: (phrase(str(value)),), weight)
+    return triples.postings(len(df))
 
 
 def phrase(text: str) -> str:
@@ -158,45 +178,55 @@ class People:
     """Who made what: items of a person named in a text, people two items share."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self.n = len(catalog)
-        self._index: dict[str, int] = {}
-        rows: list[int] = []
-        columns: list[int] = []
-        for facet in catalog.domain.facets:
-            if facet.kind != "people":
-                continue
-            for row, held in enumerate(catalog.df[facet.name].to_list()):
-                for name in held or ():
-                    rows.append(row)
-                    columns.append(self._index.setdefault(name, len(self._index)))
-        shape = (self.n, max(1, len(self._index)))
-        ones = np.ones(len(rows), dtype=np.float32)
-        self.matrix = sp.csr_matrix((ones, (rows, columns)), shape=shape)
-        self.matrix.data = np.minimum(self.matrix.data, 1.0)
-        self._by_person = self.matrix.tocsc()
+        self.catalog = catalog
+        self._facets = [f.name for f in catalog.domain.facets if f.kind == "people"]
+        self.postings = _people(self._facets, catalog.df, {})
         self._names: dict[str, list[int]] = {}
-        for name, column in self._index.items():
+        self._add_names(0)
+
+    def _add_names(self, first: int) -> None:
+        """File the full names of the vocabulary from column ``first`` on."""
+        for name, column in islice(self.postings.vocabulary.items(), first, None):
             folded = " ".join(t.word for t in tokens(name))
             if " " in folded:
                 self._names.setdefault(folded, []).append(column)
 
+    def grown(self, catalog: Catalog, rows: Rows) -> People:
+        """With the people of ``rows`` of the changed catalogue."""
+        out = copy.copy(self)
+        out.catalog = catalog
+        out.postings = self.postings.grown(
+            len(catalog), rows, lambda at, known: _people(self._facets, catalog.df[at], known)
+        )
+        first = len(self.postings.vocabulary)
+        if len(out.postings.vocabulary) > first:
+            out._names = {name: list(held) for name, held in self._names.items()}
+            out._add_names(first)
+        return out
+
     def named(self, text: str) -> Floats:
         """1 for items by a person whose full name stands in ``text``. Shape ``(N,)``."""
-        out = np.zeros(self.n, dtype=np.float32)
+        out = np.zeros(self.postings.n, dtype=np.float32)
         words = [t.word for t in tokens(text)]
         for size in (2, 3, 4):
             for start in range(len(words) - size + 1):
                 for column in self._names.get(" ".join(words[start : start + size]), ()):
-                    lo, hi = self._by_person.indptr[column : column + 2]
-                    out[self._by_person.indices[lo:hi]] = 1
+                    out[self.postings.held(column)[0]] = 1
         return out
 
     def shared(self, named: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> Floats:
         """How many people of ``named`` each of ``rows`` has, with repeats. Shape ``(rows,)``."""
-        counts = np.zeros(self.n, dtype=np.float32)
-        for row in named:
-            lo, hi = self.matrix.indptr[row : row + 2]
-            for column in self.matrix.indices[lo:hi]:
-                start, end = self._by_person.indptr[column : column + 2]
-                counts[self._by_person.indices[start:end]] += 1
+        counts = np.zeros(self.postings.n, dtype=np.float32)
+        for row in named.tolist():
+            cells = [self.catalog.df[facet][row] for facet in self._facets]
+            names = [name for cell in cells if cell is not None for name in cell]
+            for name in dict.fromkeys(names):
+                counts[self.postings.held(self.postings.vocabulary[name])[0]] += 1
         return counts[rows]
+
+
+def _people(facets: list[str], df: pl.DataFrame, vocabulary: dict[str, int]) -> Postings:
+    triples = Triples(vocabulary)
+    for facet in facets:
+        triples.add(df[facet], lambda name: (name,))
+    return triples.postings(len(df))

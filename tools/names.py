@@ -24,7 +24,11 @@ NUMBER_WORDS: Final = {
     "nine": 9, "ten": 10, "eleven": 11, "twelve": 12,
 }  # fmt: skip
 _PART: Final = frozenset({"part", "episode", "chapter", "volume", "vol"})
-_WORD: Final = re.compile(r"(?:[^\W\d_]\.){2,}|[^\W_]+(?:['’][^\W_]+)*|&|\$")
+#: A word of a text; understood by Python's and by polars' regular expressions alike.
+WORD_PATTERN: Final = r"(?:[^\W\d_]\.){2,}|[^\W_]+(?:['’][^\W_]+)*|&|\$"
+#: Words that make further whole forms of a title: "part", and a numeral at the end.
+PLAIN_ENDS: Final = _PART | frozenset(_ONLY_LAST)
+_WORD: Final = re.compile(WORD_PATTERN)
 _SUBTITLE: Final = re.compile(r"\s*[:;]\s+|\s+[-–—]\s+|\s*[:]\s*")
 _YEAR_TAG: Final = re.compile(r"\s*\((?:\d{4}[^()]*|film|movie)\)\s*$")
 UNSEEN_RANK: Final = 40_000  # the rank given to words that the vocabulary does not list
@@ -95,11 +99,12 @@ def skeleton(words: list[str]) -> tuple[str, ...]:
     return kept or tuple(words)
 
 
-def title_forms(title: str) -> dict[str, str]:
+def title_forms(title: str, whole: bool = False) -> dict[str, str]:
     """Folded forms under which a title may be written -> how the form was derived.
 
-    Kinds: "full", "tail" (after a colon), "short" (before a colon, or the first words
-    of a long title), "compact" (hyphens and spaces closed), "acronym".
+    ``whole``: forms of kind "full" are enough. Kinds: "full", "tail" (after a colon), "short"
+    (before a colon, or the first words of a long title), "compact" (hyphens and spaces closed),
+    "acronym".
     """
     plain = _YEAR_TAG.sub("", title)
     words = words_of(plain)
@@ -116,6 +121,8 @@ def title_forms(title: str) -> dict[str, str]:
         add((*full[:-1], _ONLY_LAST[full[-1]]), "full")
     if len(full) > 2 and any(w in _PART for w in full):
         add(tuple(w for w in full if w not in _PART), "full")
+    if whole and not _SUBTITLE.search(plain):
+        return forms
     if "and" in full[1:-1]:
         add(tuple(w for w in full if w != "and"), "compact")
     for piece in re.findall(r"\w+(?:[-*·.]\w+)+", plain):

@@ -5,12 +5,14 @@ surname counts when it is rare as a word ("Villeneuve") or stands where names st
 ("by Hill", "a Stone film"); who of several people is meant is the one of most weight.
 """
 
+import copy
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from tools.names import Token, rank, words_of
 
@@ -44,6 +46,28 @@ class Person(NamedTuple):
     score: float
 
 
+def _weights(
+    df: pl.DataFrame, facets: Sequence[str], popularity: npt.NDArray[np.float64]
+) -> dict[tuple[str, str], float]:
+    """How much the items of each person of each facet are talked about, first names most."""
+    out: dict[tuple[str, str], float] = {}
+    known = pl.DataFrame({"known": 0.3 + popularity})
+    for facet in facets:
+        table = known.with_columns(df[facet].alias("name")).filter(pl.col("name").list.len() > 0)
+        table = table.with_columns(pl.int_ranges(pl.col("name").list.len()).alias("place"))
+        share = (pl.col("known") / (1 + pl.col("place") / 4)).sum().alias("weight")
+        sums = (
+            table.explode("name", "place")
+            .drop_nulls()
+            .group_by("name", maintain_order=True)
+            .agg(share)
+        )
+        for name, weight in zip(sums["name"].to_list(), sums["weight"].to_list(), strict=True):
+            if " " in name or rank(name.lower()) >= 1_000:  # "and": a slip of the source
+                out[facet, name] = weight
+    return out
+
+
 class People:
     """The people of a catalogue, by every facet of kind "people"."""
 
@@ -52,28 +76,36 @@ class People:
     ) -> None:
         """``popularity``: ``(N,)`` log1p of mention counts. ``nouns``: "film", "films"..."""
         facets = catalog.domain.facets
-        self.columns: dict[str, list[Any]] = {
-            f.name: catalog.df[f.name].to_list() for f in facets if f.kind == "people"
-        }
+        self._df = catalog.df
+        self._facets = [f.name for f in facets if f.kind == "people"]
         makers = [f.name for f in facets if f.kind == "people" and f.role == "maker"]
-        others = [f for f in self.columns if f not in makers]
+        others = [f for f in self._facets if f not in makers]
         self._maker = makers[0] if makers else ""
         self._player = others[0] if others else ""
         self._nouns = nouns
-        self._weight: dict[tuple[str, str], float] = defaultdict(float)
-        for facet, column in self.columns.items():
-            for row, names in enumerate(column):
-                for place, name in enumerate(names or ()):
-                    if " " in name or rank(name.lower()) >= 1_000:  # "and": a slip of the source
-                        share = (0.3 + float(popularity[row])) / (1 + place / 4)
-                        self._weight[facet, name] += share
-        self.index = self._build()
+        self._weight = _weights(catalog.df, self._facets, popularity)
+        self.index: dict[str, dict[str, str]] = {}
+        self._file(self._weight)
 
-    def _build(self) -> dict[str, dict[str, str]]:
+    def grown(
+        self, catalog: "Catalog", popularity: npt.NDArray[np.float64], rows: npt.NDArray[np.int64]
+    ) -> "People":
+        """With the people of ``rows`` of the changed catalogue; nobody is forgotten."""
+        out = copy.copy(self)
+        out._df = catalog.df
+        own = _weights(catalog.df[rows], self._facets, popularity[rows])
+        new = {who: weight for who, weight in own.items() if who not in self._weight}
+        if new:
+            out._weight = self._weight | new
+            out.index = {name: dict(held) for name, held in self.index.items()}
+            out._file(new)
+        return out
+
+    def _file(self, weights: dict[tuple[str, str], float]) -> None:
         """Folded name or surname -> {facet: person}; those of most weight come first."""
-        index: dict[str, dict[str, str]] = defaultdict(dict)
-        ordered = sorted(self._weight.items(), key=lambda kv: -kv[1])
-        split = {name: words_of(name) for _, name in self._weight}
+        index: dict[str, dict[str, str]] = defaultdict(dict, self.index)
+        ordered = sorted(weights.items(), key=lambda kv: -kv[1])
+        split = {name: words_of(name) for _, name in weights}
         for (facet, name), _ in ordered:
             words = split[name]
             long = [w for w in words if len(w) > 1]
@@ -90,11 +122,20 @@ class People:
                 index[words[-2] if junior else words[-1]].setdefault(facet, name)
             if len(words) > 2 and words[-2] in _PARTICLES:
                 index[" ".join(words[-2:])].setdefault(facet, name)
-        return dict(index)
+        self.index = dict(index)
 
     def share(self, a: int, b: int) -> bool:
         """Have rows ``a`` and ``b`` a person in common?"""
-        return any(set(c[a] or ()) & set(c[b] or ()) for c in self.columns.values())
+        for facet in self._facets:
+            one, other = self._df[facet][a], self._df[facet][b]
+            if one is not None and other is not None and set(one) & set(other):
+                return True
+        return False
+
+    def makers(self, row: int) -> set[str]:
+        """Folded surnames of who made a row; empty where nobody is known."""
+        held = self._df[self._maker][row] if self._maker else None
+        return {words[-1] for name in (() if held is None else held) if (words := words_of(name))}
 
     def find(self, toks: Sequence[Token], repaired: dict[int, str]) -> Iterator[Person]:
         """Every run of words that is a name, longest at each place, however unlikely."""
@@ -117,7 +158,7 @@ class People:
         before = toks[i - 1].word if i else ""
         after = toks[i + n].word if i + n < len(toks) else ""
         cue = before in _CUES or after in self._nouns or before in self._nouns
-        weight = max(self._weight[f, name] for f, name in who.items())
+        weight = max(self._weight.get((f, name), 0.0) for f, name in who.items())
         ranks = [rank(t.word) for t in toks[i : i + n]]
         if n > 1:
             if max(ranks) >= 3_000:

@@ -16,6 +16,7 @@ Requests are decoded side by side in shared forward passes (``tools.slate_run``)
 """
 
 import threading
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,7 +65,29 @@ class SlateEngine(Protocol):
         ...
 
 
-class InProcessSlates:
+class ByRequest(ABC):
+    """An engine that takes the arguments of ``SlateEngine.slate`` as one request."""
+
+    def slate(
+        self,
+        prompt: list[int],
+        weights: Floats,
+        n: int,
+        *,
+        alpha: float = 1.0,
+        beam: int = 6,
+        temperature: float = 0.0,
+        seed: int | None = None,
+    ) -> SlateResult:
+        """See ``SlateEngine.slate``."""
+        return self.one(SlateRequest(prompt, weights, n, alpha, beam, temperature, seed))
+
+    @abstractmethod
+    def one(self, request: SlateRequest) -> SlateResult:
+        """The slate of one request, as ``SlateEngine.slate`` describes it."""
+
+
+class InProcessSlates(ByRequest):
     """The masked decoder over a loaded parley-small. Safe to call from several threads.
 
     ``lm_scale`` multiplies the model's logits: 0 leaves the prior alone (an ablation).
@@ -80,19 +103,8 @@ class InProcessSlates:
         self.mask = mask
         self.lm_scale = lm_scale
 
-    def slate(
-        self,
-        prompt: list[int],
-        weights: Floats,
-        n: int,
-        *,
-        alpha: float = 1.0,
-        beam: int = 6,
-        temperature: float = 0.0,
-        seed: int | None = None,
-    ) -> SlateResult:
-        """See ``SlateEngine.slate``."""
-        request = SlateRequest(prompt, weights, n, alpha, beam, temperature, seed)
+    def one(self, request: SlateRequest) -> SlateResult:
+        """See ``ByRequest``."""
         return self.slates([request])[0]
 
     def slates(self, requests: Sequence[SlateRequest]) -> list[SlateResult]:
@@ -148,7 +160,7 @@ class _Call:
         return self.result is not None or self.error is not None
 
 
-class BatchingSlates:
+class BatchingSlates(ByRequest):
     """Merges concurrent ``slate`` calls into batches of the decoder behind it.
 
     There is no worker thread and no waiting for company: whoever comes first decodes for all
@@ -163,21 +175,10 @@ class BatchingSlates:
         self._busy = False
         self._turn = threading.Condition()
 
-    def slate(
-        self,
-        prompt: list[int],
-        weights: Floats,
-        n: int,
-        *,
-        alpha: float = 1.0,
-        beam: int = 6,
-        temperature: float = 0.0,
-        seed: int | None = None,
-    ) -> SlateResult:
-        """See ``SlateEngine.slate``."""
-        request = SlateRequest(prompt, weights, n, alpha, beam, temperature, seed)
+    def one(self, request: SlateRequest) -> SlateResult:
+        """See ``ByRequest``."""
         # In the caller's own thread: a bad request fails its caller, not its neighbours.
-        call = _Call(request, self.inner.mask.filter(weights))
+        call = _Call(request, self.inner.mask.filter(request.weights))
         check(request, call.filter)
         with self._turn:
             self._waiting.append(call)

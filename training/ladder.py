@@ -27,6 +27,8 @@ from training.rl_prompts import Prompts, codes_fingerprint
 from training.slate_eval import paired
 from training.train_rank_grpo import CONFIG, Subject, console, read_arm, train_arm
 
+COLUMNS = ("R@5", "R@10", "NDCG@5", "NDCG@10", "valid")
+
 
 def run_one(
     arm: str,
@@ -41,8 +43,13 @@ def run_one(
     use: int,
     held: int,
     cpu: bool,
+    before: dict[str, dict[str, float]] | None = None,
 ) -> dict[str, Any]:
-    """One run, or its report where it has been made before with the same options."""
+    """One run, or its report where it has been made before with the same options.
+
+    ``before`` remembers the start's figures by what they depend on. The trained model lies in
+    ``out/model``.
+    """
     report_file = out / "report.json"
     asked = {"arm": arm, "seed": seed, "options": options, "steps": steps, "use": use, "held": held}
     if report_file.is_file():
@@ -53,6 +60,8 @@ def run_one(
     torch.manual_seed(seed)
     subject = Subject(model, catalog, 0)
     mark = codes_fingerprint(subject.catalog)
+    known = {} if before is None else before
+    dials = json.dumps([options["ranks"], options["alpha"], held])
     report = train_arm(
         subject,
         Prompts.load(prompts / "train.npz", mark),
@@ -65,7 +74,10 @@ def run_one(
         held=held,
         cpu=cpu,
         seed=seed,
+        before=known.get(dials),
     )
+    known[dials] = report["before"]
+    subject.save(out / "model")
     out.mkdir(parents=True, exist_ok=True)
     report_file.write_text(json.dumps(report | {"asked": asked}))
     return report | {"asked": asked}
@@ -91,19 +103,22 @@ def table(runs: dict[str, list[dict[str, Any]]], against: dict[str, Any], base: 
     ]
     first = next(iter(runs.values()))[0]
     for name in ("prior", "before"):
-        cells = [f"{first[name][k]:.4f}" for k in ("R@5", "R@10", "NDCG@5", "NDCG@10", "valid")]
+        if name not in first:  # slates of titles have no prior
+            continue
+        cells = [_cell([first[name]], k) for k in COLUMNS]
         lines.append(f"| {name} | | {' | '.join(cells)} | | |")
     for arm, made in runs.items():
-        cells = [
-            f"{np.mean([r['after'][k] for r in made]):.4f}"
-            for k in ("R@5", "R@10", "NDCG@5", "NDCG@10", "valid")
-        ]
+        cells = [_cell([run["after"] for run in made], k) for k in COLUMNS]
         gaps = [
             "{:+.4f} ({:+.4f} ... {:+.4f})".format(*against[arm][m]) if arm in against else ""
             for m in ("recall", "ndcg")
         ]
         lines.append(f"| {arm} | {len(made)} | {' | '.join(cells)} | {gaps[0]} | {gaps[1]} |")
     return "\n".join(lines)
+
+
+def _cell(figures: Sequence[dict[str, float]], name: str) -> str:
+    return f"{np.mean([one[name] for one in figures]):.4f}" if name in figures[0] else ""
 
 
 def commit() -> str:
@@ -114,16 +129,25 @@ def commit() -> str:
     return found.stdout.strip() or "unknown"
 
 
-def best_rate(rates: Sequence[float], arm: str, config: Path, out: Path, **run: Any) -> float:
+def best_rate(
+    rates: Sequence[float], arm: str, config: Path, out: Path, tuned_on: int, **run: Any
+) -> float:
     """The rate with the best held-out NDCG@10 after a third of the steps; the same for all."""
-    steps = max(1, run.pop("steps") // 3)
+    steps, held = max(1, run.pop("steps") // 3), min(tuned_on, run.pop("held"))
     scores = {}
     for rate in rates:
         options = read_arm(config, arm, {"learning_rate": rate})
-        report = run_one(arm, 0, options, out / f"lr-{rate:g}" / arm, steps=steps, **run)
+        report = run_one(arm, 0, options, out / f"lr-{rate:g}" / arm, steps=steps, held=held, **run)
         scores[rate] = report["after"]["NDCG@10"]
         console.print(f"{arm} at {rate:g}: NDCG@10 {scores[rate]:.4f}")
     return max(scores, key=lambda rate: scores[rate])
+
+
+def rate_of(arm: str, plan: dict[str, Any], rates: dict[str, float]) -> dict[str, float]:
+    """The tuned rate of an arm as a change; a side arm has that of the main arm it varies."""
+    advantage = plan["arms"][arm].get("advantage", plan["base"]["advantage"])
+    found = rates.get(arm, rates.get("grpo" if advantage == "sequence" else "exp_inf"))
+    return {} if found is None else {"learning_rate": found}
 
 
 def main(
@@ -136,6 +160,7 @@ def main(
     use: Annotated[int, typer.Option(help="training prompts")] = 400,
     held: Annotated[int, typer.Option(help="held-out prompts")] = 300,
     lrs: Annotated[str, typer.Option(help="rates to tune each main arm on, with commas")] = "",
+    tuned_on: Annotated[int, typer.Option(help="held-out prompts that choose the rate")] = 300,
     side: Annotated[bool, typer.Option(help="run the side arms too")] = True,
     cpu: Annotated[bool, typer.Option(help="stay on the CPU")] = False,
     base: Annotated[str, typer.Option(help="the arm that others are compared with")] = "grpo",
@@ -150,15 +175,19 @@ def main(
         "use": use,
         "held": held,
         "cpu": cpu,
+        "before": {},
     }
+    chosen_rates: dict[str, float] = {}
     runs: dict[str, list[dict[str, Any]]] = {}
     try:
         for arm in [*plan["main"], *([a for a in plan["arms"] if a not in plan["main"]] * side)]:
             main_arm = arm in plan["main"]
-            changes: dict[str, Any] = {}
             if lrs and main_arm:
                 rates = [float(rate) for rate in lrs.split(",")]
-                changes["learning_rate"] = best_rate(rates, arm, config, out, steps=steps, **where)
+                chosen_rates[arm] = best_rate(
+                    rates, arm, config, out, tuned_on, steps=steps, **where
+                )
+            changes = rate_of(arm, plan, chosen_rates)
             options = read_arm(config, arm, changes)
             for seed in plan["seeds"] if main_arm else plan["seeds"][:1]:
                 folder = out / arm / f"seed-{seed}"
@@ -174,6 +203,7 @@ def main(
     summary = {
         "arms": {arm: [r["after"] for r in made] for arm, made in runs.items()},
         "minus_" + base: against,
+        "rates": chosen_rates,
         "commit": commit(),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "minutes": round((time.monotonic() - started) / 60, 1),

@@ -30,7 +30,7 @@ from catalog.trie import SlateMask
 from training import rewards
 from training.rank_loss import Clip, Level, Normalize, Rollouts, policy_loss
 from training.rl_prompts import Prompt, Prompts
-from training.slate_policy import LEVELS, Dials, Rollout, sample, score
+from training.slate_policy import LEVELS, Dials, Rollout, sample_groups, score
 from training.slate_segments import segment_codes
 
 Floats = npt.NDArray[np.float64]
@@ -130,24 +130,27 @@ class RankGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         training = model.training
         model.eval()
         dials = Dials(self.args.alpha, self.args.masked, self.args.temperature)
-        self.rollouts = []
-        start = 0
-        while start < len(self.rows):  # rollouts of one prompt stand side by side
-            end = start
-            while end < len(self.rows) and self.rows[end] == self.rows[start]:
-                end += 1
-            self.rollouts += sample(
+        # Rollouts of one prompt stand side by side; one process may hold a part of a group.
+        changes = np.flatnonzero(np.diff(self.rows)) + 1
+        starts, ends = [0, *changes], [*changes, len(self.rows)]
+        sizes = [end - start for start, end in zip(starts, ends, strict=True)]
+        groups: list[list[Rollout]] = [[] for _ in starts]
+        for size in sorted(set(sizes)):
+            which = [k for k, own in enumerate(sizes) if own == size]
+            made = sample_groups(
                 model,
-                prompt_ids[start],
-                self.prompts[self.rows[start]].weights(self.popularity),
+                [prompt_ids[starts[k]] for k in which],
+                [self.prompts[self.rows[starts[k]]].weights(self.popularity) for k in which],
                 self.mask,
                 n=self.args.ranks,
-                rollouts=end - start,
+                rollouts=size,
                 sid_base=self.sid_base,
                 generator=self.draws,
                 dials=dials,
             )
-            start = end
+            for k, group in zip(which, made, strict=True):
+                groups[k] = group
+        self.rollouts = [rollout for group in groups for rollout in group]
         model.train(training)
         return [r.tokens for r in self.rollouts], None
 

@@ -7,12 +7,16 @@ never read here.
 
     python -m training.rl_prompts --catalog catalog/data/movies --redial DIR \\
         --tokenizer models/parley-small --ranker models/parley-small/ranker.npz --out DIR
+
+``--data FILE --format reddit`` (or another format of ``training.readers``) in place of
+``--redial`` makes them from other conversations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
@@ -22,11 +26,16 @@ import torch
 import typer
 from rich.console import Console
 
+from catalog.embed import Embedder
 from catalog.errors import ParleyError
 from catalog.items import Catalog
-from tools.candidates import Candidates, Ranker, load_dialogues
+from tools.candidates import RANKER, Candidates, Ranker, load_dialogues
+from tools.features import Leave
 from tools.slate_prompt import SlatePrompts, query_vectors
 from training.make_slate_rows import Sample, turns
+from training.ranker import held_out
+from training.readers import Example, Titles, examples
+from training.rows import query_of
 
 Ints = npt.NDArray[np.int64]
 FORMAT = 2
@@ -158,13 +167,18 @@ def codes_fingerprint(catalog: Catalog) -> str:
     return hashlib.sha256(np.ascontiguousarray(catalog.codes).tobytes()).hexdigest()
 
 
-def prompt_of(sample: Sample, candidates: Candidates, prompts: SlatePrompts) -> Prompt:
-    """A sample of ``training.make_slate_rows`` as a prompt in the released codes."""
+def prompt_of(
+    sample: Sample, candidates: Candidates, prompts: SlatePrompts, lexical: bool = False
+) -> Prompt:
+    """A sample of ``training.make_slate_rows`` as a prompt in the released codes.
+
+    ``lexical``: titles stand in the conversation as they were written (an ablation).
+    """
     catalog, prior = candidates.catalog, sample.prior
     vectors = query_vectors(
         sample.vector, candidates.features.taste(sample.query), prior.about_vectors
     )
-    said = sample.query.delexicalised or sample.query.turns
+    said = sample.query.turns if lexical else sample.query.delexicalised or sample.query.turns
     ids = prompts.prompt(
         prompts.text(said), sample.query, vectors, prior.top, catalog.codes, catalog.codebooks
     )
@@ -180,13 +194,33 @@ def prompt_of(sample: Sample, candidates: Candidates, prompts: SlatePrompts) -> 
     )
 
 
+def of_examples(found: Iterable[Example], candidates: Candidates) -> Iterator[Sample]:
+    """Conversations of any reader as samples; those whose targets the catalogue lacks go."""
+    find = Titles(candidates.catalog)
+    for example in found:
+        query = query_of(example, find)
+        may = np.ones(len(candidates.catalog), dtype=np.bool_)
+        may[list(query.named + query.disliked)] = False
+        rows = [row for name in example.targets if (row := find(name)) is not None and may[row]]
+        if rows:
+            own = tuple(sorted({*query.named, *rows}))
+            prior = candidates.weights(query, may, leave=Leave(own, -1))
+            vector = candidates.features.vector(query.text())
+            held = held_out(example.id.rsplit(":", 1)[0])
+            yield Sample("turns", query, vector, prior, tuple(dict.fromkeys(rows)), held)
+
+
 def main(
-    redial: Annotated[Path, typer.Option(help="folder with the ReDial files")],
     catalog: Annotated[Path, typer.Option(help="built catalogue")],
     tokenizer: Annotated[Path, typer.Option(help="folder with the tokenizer")],
-    ranker: Annotated[Path, typer.Option(help="ranker.npz")],
     out: Annotated[Path, typer.Option(help="folder for train.npz and valid.npz")],
+    redial: Annotated[Path | None, typer.Option(help="folder with the ReDial files")] = None,
+    data: Annotated[Path | None, typer.Option(help="conversations in another format")] = None,
+    format: Annotated[str, typer.Option(help="of --data, see training.readers")] = "own",
+    limit: Annotated[int | None, typer.Option(help="conversations of --data at most")] = None,
+    ranker: Annotated[Path, typer.Option(help="ranker.npz")] = RANKER,
     cache: Annotated[Path | None, typer.Option(help="npz of text vectors to keep")] = None,
+    lexical: Annotated[bool, typer.Option(help="titles in place of <m1>: an ablation")] = False,
     longest: Annotated[int, typer.Option(help="longer prompts are left out and counted")] = 192,
 ) -> None:
     """Make the prompts of ReDial's training turns."""
@@ -194,19 +228,31 @@ def main(
 
     torch.set_num_threads(1)
     console = Console(stderr=True)
+    if data is not None and format == "redial":
+        redial, data = data, None
     opened = Catalog.open(catalog)
-    candidates = Candidates(opened, None, load_dialogues(opened)[0], Ranker.load(ranker))
+    encoder = Embedder() if data else None  # ReDial's vectors come in one batch, cached
+    candidates = Candidates(opened, encoder, load_dialogues(opened)[0], Ranker.load(ranker))
     loaded: Any = AutoTokenizer.from_pretrained(tokenizer)
     prompts = SlatePrompts(loaded)
     kept: dict[bool, list[Prompt]] = {True: [], False: []}
     left_out = 0
-    for sample in turns(candidates, redial, cache):
-        prompt = prompt_of(sample, candidates, prompts)
+    if data is not None:
+        made = of_examples(islice(examples(format, data), limit), candidates)
+    elif redial is not None:
+        made = islice(turns(candidates, redial, cache), limit)
+    else:
+        raise typer.BadParameter("give --redial, or --data with --format")
+    for sample in made:
+        prompt = prompt_of(sample, candidates, prompts, lexical)
         if len(prompt.ids) > longest:
             left_out += 1
         else:
             kept[sample.held].append(prompt)
     mark = codes_fingerprint(opened)
+    if not kept[True] and len(kept[False]) > 1:  # few conversations: the last ones are held out
+        cut = max(1, len(kept[False]) // 10)
+        kept = {True: kept[False][-cut:], False: kept[False][:-cut]}
     Prompts.pack(kept[False], mark).save(out / "train.npz")
     Prompts.pack(kept[True], mark).save(out / "valid.npz")
     console.print(

@@ -8,6 +8,9 @@ slate loss of the prior alone beside the model's: the difference is what the mod
 
     OMP_NUM_THREADS=1 python -m training.sft --model DIR/pretrain/model --rows DIR \
         --codebooks FILE.npy --out DIR --minutes 45 --workers 2
+
+With ``--dialogues`` it learns from simulated conversations, alone or beside the rows of a folder
+(``training.dialogue_rows``: which of them, and what of them).
 """
 
 import json
@@ -25,9 +28,12 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
+from catalog.errors import ParleyError
+from catalog.items import Catalog
 from tools.sid_rows import SidRows
 from tools.small_model import PROJECTION_FILE
 from tools.tokens import CODES
+from training import dialogue_rows
 from training.loop import Batch, Optimiser, Part, Trainer, console, pick_device, run
 from training.sft_data import (
     MAX_VALIDATION,
@@ -41,6 +47,7 @@ from training.sft_data import (
     read_tasks,
 )
 
+FILMS = Path(__file__).parent.parent / "catalog" / "data" / "movies"
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "sft.yaml"
 #: The code rows start at random while all else is pretrained: they take larger steps.
 SID_RATE = 5.0
@@ -173,10 +180,60 @@ def load_model(
     return TwoRoles(lm, sid, torch.from_numpy(books.astype(np.float32)), ids, alpha)
 
 
+def with_dialogues(
+    tasks: list[Task],
+    dialogues: list[dialogue_rows.Spoken],
+    catalog: Catalog,
+    tokenizer: PreTrainedTokenizerFast,
+    codebooks: Path | None,
+    out: Path,
+    *,
+    ranker: Path,
+    weight: float,
+) -> tuple[list[Task], Path]:
+    """The tasks and the dialogues' own, and the file of codebooks that all of them are in.
+
+    Raises ``ParleyError``: a weight outside 0..1, no row to train on, or codebooks of which the
+    first is not this catalogue's (dialogue rows are written in the catalogue's codes).
+    """
+    if not 0 < weight <= 1:
+        raise ParleyError(f"--dialogue-weight {weight:g} is no share: give 0 to 1, above 0.")
+    if codebooks is None:
+        out.mkdir(parents=True, exist_ok=True)
+        codebooks = out / "codebooks.npy"
+        np.save(codebooks, catalog.codebooks[None].astype(np.float32))
+    elif not np.allclose(np.load(codebooks, mmap_mode="r")[0], catalog.codebooks, atol=1e-3):
+        raise ParleyError(
+            f"The first of {codebooks} is not the catalogue's: make rows and codebooks for the "
+            "catalogue that the dialogues talk about (training.make_slate_rows)."
+        )
+    source = ranker if ranker.is_file() else dialogue_rows.RANKER
+    made = dialogue_rows.tasks(
+        dialogues, catalog, tokenizer, ranker=source, weight=weight if tasks else 1.0
+    )
+    total = sum(task.weight for task in tasks)
+    for task in tasks:
+        task.weight *= (1 - weight) / total
+    return [t for t in tasks if t.weight > 0] + made, codebooks
+
+
 def main(
     model: Annotated[Path, typer.Option(help="folder of the pretrained model")],
-    rows: Annotated[Path, typer.Option(help="folder of the row files")],
     out: Annotated[Path, typer.Option(help="folder of the run; resumed if it exists")],
+    rows: Annotated[Path | None, typer.Option(help="folder of the row files")] = None,
+    dialogues: Annotated[
+        list[Path] | None, typer.Option(help="JSON lines of evals.simulate; may be repeated")
+    ] = None,
+    catalog: Annotated[Path, typer.Option(help="the catalogue they talk about")] = FILMS,
+    outcomes: Annotated[
+        str, typer.Option(help="dialogues that teach: accepted, success, ..., comma between")
+    ] = "accepted",
+    verdicts: Annotated[Path | None, typer.Option(help="--out file of evals.judge")] = None,
+    min_judge: Annotated[float | None, typer.Option(help="least mean score by --verdicts")] = None,
+    dialogue_weight: Annotated[
+        float, typer.Option(help="share of the steps beside --rows, 0 to 1")
+    ] = 0.3,
+    allow_bad: Annotated[bool, typer.Option(help="leave malformed dialogues out")] = False,
     codebooks: Annotated[Path | None, typer.Option(help=".npy (K, 3, 256, width)")] = None,
     config: Annotated[Path, typer.Option(help="tasks and weights (YAML)")] = DEFAULT_CONFIG,
     minutes: Annotated[float, typer.Option(help="training time; the schedule follows it")] = 45,
@@ -197,7 +254,25 @@ def main(
     settings = yaml.safe_load(config.read_text(encoding="utf-8"))
     tokenizer = PreTrainedTokenizerFast.from_pretrained(model)
     ids = Ids.of(tokenizer)
-    tasks = read_tasks(settings, rows, tokenizer)
+    try:
+        tasks = read_tasks(settings, rows, tokenizer) if rows else []
+        if dialogues:
+            choose = dialogue_rows.Filter(tuple(outcomes.split(",")), min_judge, verdicts)
+            tasks, codebooks = with_dialogues(
+                tasks,
+                dialogue_rows.kept(dialogue_rows.read(dialogues, allow_bad=allow_bad), choose),
+                Catalog.open(catalog),
+                tokenizer,
+                codebooks,
+                out,
+                ranker=model / "ranker.npz",
+                weight=dialogue_weight,
+            )
+        if not tasks:
+            raise ParleyError("Nothing to learn from: give --rows, --dialogues or both.")
+    except ParleyError as error:
+        typer.echo(f"sft: {error}", err=True)
+        raise typer.Exit(2) from error
     for task in tasks:
         console.print(f"{task.name}: {len(task.train)} rows, {len(task.valid)} held out")
     roles = load_model(model, codebooks, float(settings.get("alpha", 1.0)), ids, fresh_codes)

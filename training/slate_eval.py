@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from catalog.trie import SlateMask
 from training.rl_prompts import Prompts
-from training.slate_policy import Dials, sample
+from training.slate_policy import Dials, sample_groups
 
 CUTS = (5, 10)
 RESAMPLES = 2000
+BLOCK = 32  # prompts decoded side by side
 
 
 class Slates(NamedTuple):
@@ -41,7 +42,7 @@ class Slates(NamedTuple):
     def figures(self) -> dict[str, float]:
         found = {f"R@{k}": float(self.recall(k).mean()) for k in CUTS}
         found |= {f"NDCG@{k}": float(self.ndcg(k).mean()) for k in CUTS}
-        found["valid"] = self.valid / max(self.written, 1)
+        found["valid"] = float(self.valid / max(self.written, 1))
         return {name: round(value, 4) for name, value in found.items()}
 
 
@@ -60,12 +61,12 @@ def evaluate(
     training = model.training
     model.eval()
     ranks, written, valid = [], 0, 0
-    for index in indices:
-        prompt = prompts[index]
-        weights = prompt.weights(popularity)
-        (slate,) = sample(
+    for start in range(0, len(indices), BLOCK):
+        block = [prompts[index] for index in indices[start : start + BLOCK]]
+        weights = [prompt.weights(popularity) for prompt in block]
+        groups = sample_groups(
             model,
-            prompt.ids.tolist(),
+            [prompt.ids.tolist() for prompt in block],
             weights,
             mask,
             n=n,
@@ -74,10 +75,11 @@ def evaluate(
             generator=np.random.default_rng(0),
             dials=Dials(alpha=alpha, temperature=0.0),
         )
-        place = {row: k for k, row in enumerate(slate.rows)}
-        ranks.append([place.get(int(t), -1) for t in prompt.targets])
-        written += len(slate.rows)
-        valid += sum(weights[row] > 0 for row in place)
+        for prompt, own, (slate,) in zip(block, weights, groups, strict=True):
+            place = {row: k for k, row in enumerate(slate.rows)}
+            ranks.append([place.get(int(t), -1) for t in prompt.targets])
+            written += len(slate.rows)
+            valid += sum(own[row] > 0 for row in place)
     model.train(training)
     return Slates(ranks, written, valid)
 

@@ -6,7 +6,8 @@ codes (DESIGN.md, "Retrieval prior inside the decoder"): log-softmax of
 biased, so a rollout keeps the log-masses of each of its positions, and old, new and
 reference log-probabilities are all computed from those.
 
-A prompt is run through the model once however many rollouts it has.
+A prompt is run through the model once however many rollouts it has, and only the rows of the
+level in turn are multiplied by the hidden states: the vocabulary's 9,000 others never matter.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from catalog.trie import SlateMask
+from catalog.trie_batch import Batch
 from tools.tokens import CODES
 
 LEVELS = 3
@@ -43,7 +45,6 @@ class Dials(NamedTuple):
     temperature: float = 1.0
 
 
-@torch.no_grad()
 def sample(
     model: Any,
     prompt: Sequence[int],
@@ -60,63 +61,179 @@ def sample(
 
     ``weights``: (N,) prior, 0 = forbidden. Slates are shorter when fewer items are allowed.
     """
-    dials = dials or Dials()
-    views = [mask.narrow(weights) for _ in range(rollouts)]
-    size = min(n, views[0].left) if dials.masked else n
-    device = next(model.parameters()).device
-    cache = DynamicCache()
-    out = model(
-        input_ids=torch.tensor([list(prompt)], device=device), past_key_values=cache, use_cache=True
+    drawn = sample_groups(
+        model,
+        [prompt],
+        [weights],
+        mask,
+        n=n,
+        rollouts=rollouts,
+        sid_base=sid_base,
+        generator=generator,
+        dials=dials,
     )
-    cache.batch_repeat_interleave(rollouts)
-    logits = out.logits[:, -1].expand(rollouts, -1)
-    tokens: list[list[int]] = [[] for _ in range(rollouts)]
-    rows: list[list[int]] = [[] for _ in range(rollouts)]
-    masses = np.zeros((rollouts, size * LEVELS, CODES), np.float32)
-    logps = np.zeros((rollouts, size * LEVELS))
-    nodes = [(0, len(mask))] * rollouts
+    return drawn[0]
+
+
+def sample_groups(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    weights: Sequence[npt.NDArray[np.float64]],
+    mask: SlateMask,
+    *,
+    n: int,
+    rollouts: int,
+    sid_base: int,
+    generator: np.random.Generator,
+    dials: Dials | None = None,
+) -> list[list[Rollout]]:
+    """``sample`` after several prompts in shared forward passes: a group a prompt."""
+    dials = dials or Dials()
+    filters = [mask.filter(one) for one in weights]
+    sizes = [min(n, f.allowed) if dials.masked else n for f in filters]
+    out: list[list[Rollout]] = [[] for _ in prompts]
+    for size in sorted(set(sizes)):  # one size, unless hardly anything is allowed
+        which = [i for i, own in enumerate(sizes) if own == size]
+        batch = mask.batch([filters[i] for i in which for _ in range(rollouts)])
+        state = _Prompts(model, [prompts[i] for i in which], rollouts, sid_base)
+        made = _rollouts(state, mask, batch, size, generator, dials)
+        for k, i in enumerate(which):
+            out[i] = made[k * rollouts : (k + 1) * rollouts]
+    return out
+
+
+class _Prompts:
+    """Prompts in the model's cache, ``rollouts`` rows each, codes fed one at a time."""
+
+    def __init__(
+        self, model: Any, prompts: Sequence[Sequence[int]], rollouts: int, sid_base: int
+    ) -> None:
+        self.model, self.sid_base = model, sid_base
+        self.device = next(model.parameters()).device
+        self.cache = DynamicCache()
+        self.lengths = torch.tensor([len(p) for p in prompts], device=self.device)
+        width = max(len(p) for p in prompts)
+        ids = torch.tensor([[0] * (width - len(p)) + list(p) for p in prompts], device=self.device)
+        self.seen = (
+            torch.arange(width, device=self.device) >= width - self.lengths[:, None]
+        ).long()
+        places = (self.seen.cumsum(1) - 1).clamp(min=0)
+        with torch.no_grad():
+            logits = code_logits(model, sid_base, 1, ids, self.seen, places, self.cache)
+        self.logits = logits[:, -1].repeat_interleave(rollouts, 0)
+        self.cache.batch_repeat_interleave(rollouts)
+        self.seen = self.seen.repeat_interleave(rollouts, 0)
+        self.lengths = self.lengths.repeat_interleave(rollouts)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def feed(self, tokens: npt.NDArray[np.int64], step: int) -> None:
+        """Token ``step`` of every row, (B,) ids; ``logits`` are then the next level's."""
+        fed = torch.from_numpy(tokens).to(self.device)[:, None]
+        self.seen = torch.cat([self.seen, torch.ones_like(self.seen[:, :1])], 1)
+        places = (self.lengths + step)[:, None]
+        with torch.no_grad():
+            self.logits = code_logits(
+                self.model, self.sid_base, 1, fed, self.seen, places, self.cache, step + 1
+            )[:, -1]
+
+
+def _rollouts(
+    state: _Prompts,
+    mask: SlateMask,
+    batch: Batch,
+    size: int,
+    generator: np.random.Generator,
+    dials: Dials,
+) -> list[Rollout]:
+    """Draw ``size`` items in every row of ``state``."""
+    count = len(state)
+    owners = np.arange(count)
+    tokens = np.zeros((count, size * LEVELS), np.int64)
+    rows = np.zeros((count, size), np.int64)
+    masses = np.zeros((count, size * LEVELS, CODES), np.float32)
+    logps = np.zeros((count, size * LEVELS))
+    nodes = np.zeros(count, np.int64)
     for step in range(size * LEVELS):
         level = step % LEVELS
-        first = sid_base + CODES * level
-        slice_ = logits[:, first : first + CODES].double().cpu().numpy()
-        picked: list[int] = []
-        for i, view in enumerate(views):
-            if level == 0:
-                nodes[i] = (0, len(mask))
-            mass, ranges = _masses(view, level, nodes[i], dials.masked)
-            scores = slice_[i] + dials.alpha * mass
-            scores -= np.logaddexp.reduce(scores)
-            if dials.temperature > 0:
-                scores_drawn = scores / dials.temperature + generator.gumbel(size=CODES)
-            else:
-                scores_drawn = scores
-            code = int(np.argmax(scores_drawn))
-            masses[i, step], logps[i, step] = mass, scores[code]
-            tokens[i].append(first + code)
-            picked.append(first + code)
-            if dials.masked:
-                nodes[i] = ranges[code]
-                if level == LEVELS - 1:
-                    row = int(mask.order[nodes[i][0]])
-                    view.emit(row)
-                    rows[i].append(row)
+        scores = state.logits.double().cpu().numpy()
+        if dials.masked:
+            nodes = nodes * (level > 0)
+            found = batch.step(level, owners, nodes)
+            masses[:, step] = found.logs()
+            scores = scores + dials.alpha * masses[:, step]
+        scores -= np.logaddexp.reduce(scores, axis=1)[:, None]
+        drawn = scores
+        if dials.temperature > 0:
+            drawn = scores / dials.temperature + generator.gumbel(size=scores.shape)
+        codes = drawn.argmax(1)
+        logps[:, step] = scores[owners, codes]
+        tokens[:, step] = state.sid_base + CODES * level + codes
+        if dials.masked:
+            nodes = found.children[owners, codes].astype(np.int64)
+            if level == LEVELS - 1:
+                for deeper in range(LEVELS, mask.levels):  # twins: the prior tells them apart
+                    twins = batch.step(deeper, owners, nodes)
+                    nodes = twins.children[owners, twins.weights.argmax(1)].astype(np.int64)
+                batch.emit(owners, nodes)
+                rows[:, step // LEVELS] = mask.order[nodes]
         if step + 1 < size * LEVELS:
-            fed = torch.tensor(picked, device=device)[:, None]
-            logits = model(input_ids=fed, past_key_values=cache, use_cache=True).logits[:, -1]
-    return [Rollout(tokens[i], rows[i], masses[i], logps[i]) for i in range(rollouts)]
+            state.feed(tokens[:, step], step)
+    return [
+        Rollout(tokens[i].tolist(), rows[i].tolist() if dials.masked else [], masses[i], logps[i])
+        for i in range(count)
+    ]
 
 
-def _masses(
-    view: Any, level: int, node: tuple[int, int], masked: bool
-) -> tuple[npt.NDArray[np.float32], dict[int, tuple[int, int]]]:
-    """Log-mass of every code below a node, and the allowed children's ranges."""
-    if not masked:
-        return np.zeros(CODES, np.float32), {}
-    children = view.children(level, *node)
-    mass = np.full(CODES, -np.inf, np.float32)
-    mass[children.tokens] = np.log(children.weights)
-    ranges = zip(children.los.tolist(), children.his.tolist(), strict=True)
-    return mass, dict(zip(children.tokens.tolist(), ranges, strict=True))
+def code_logits(
+    model: Any,
+    sid_base: int,
+    keep: int,
+    ids: Tensor,
+    seen: Tensor,
+    places: Tensor,
+    cache: Any = None,
+    first: int = 0,
+) -> Tensor:
+    """Logits of a level's 256 codes at the last ``keep`` positions. Shape: (B, keep, 256).
+
+    The first kept position predicts a code of level ``first % 3``. The head is multiplied by
+    the level's own rows only, where the model's logits are nothing but that product and its
+    parts may be called one by one (``SLICED``, one process); else all logits are computed.
+    """
+    inputs: dict[str, Any] = {"attention_mask": seen, "position_ids": places}
+    inputs |= {"past_key_values": cache, "use_cache": cache is not None}
+    levels = [(first + t) % LEVELS for t in range(keep)]
+    if sliced(model):
+        hidden = model.get_decoder()(input_ids=ids, **inputs).last_hidden_state[:, -keep:]
+        head = model.get_output_embeddings().weight
+        parts = hidden.new_empty((*hidden.shape[:2], CODES))
+        for level in set(levels):
+            own = slice((level - first) % LEVELS, None, LEVELS)
+            rows = head[sid_base + CODES * level : sid_base + CODES * (level + 1)]
+            parts[:, own] = (hidden[:, own] @ rows.T).to(parts.dtype)
+        return parts
+    logits = model(input_ids=ids, logits_to_keep=keep, **inputs).logits
+    start = sid_base + CODES * torch.tensor(levels, device=logits.device)
+    columns = start[:, None] + torch.arange(CODES, device=logits.device)
+    return logits.gather(2, columns.expand(len(logits), -1, -1))
+
+
+#: Architectures whose logits are their head times the hidden state: no cap, no scale, no bias.
+SLICED = ("qwen3", "qwen2", "llama", "mistral")
+
+
+def sliced(model: Any) -> bool:
+    """Whether ``code_logits`` may take the head apart: see there."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return False  # FSDP gathers parameters in the whole model's forward only
+    config = getattr(model, "config", None)
+    return (
+        getattr(config, "model_type", "") in SLICED
+        and hasattr(model, "get_decoder")
+        and type(model.get_output_embeddings()) is torch.nn.Linear
+    )
 
 
 class Scored(NamedTuple):
@@ -148,21 +265,22 @@ def score(
     """
     length = completions.shape[1]
     if share_prompts:
-        logits = _shared(model, prompts, prompt_mask, completions, completion_mask)
+        logits = _shared(model, prompts, prompt_mask, completions, completion_mask, sid_base)
     else:
         ids = torch.cat([prompts, completions], 1)
         seen = torch.cat([prompt_mask, completion_mask], 1)
-        positions = (seen.cumsum(1) - 1).clamp(min=0)
-        out = model(input_ids=ids, attention_mask=seen, position_ids=positions, use_cache=False)
-        logits = out.logits[:, -length - 1 : -1]
+        places = (seen.cumsum(1) - 1).clamp(min=0)
+        # The last token predicts nothing that was written: one more is kept, and dropped.
+        kept = code_logits(model, sid_base, length + 1, ids, seen, places)
+        logits = kept[:, :-1]
     levels = torch.arange(length, device=logits.device) % LEVELS
-    columns = sid_base + CODES * levels[:, None] + torch.arange(CODES, device=logits.device)
-    sliced = logits.gather(2, columns.expand(len(logits), -1, -1)).float()
     code = completions - sid_base - CODES * levels
     is_code = (code >= 0) & (code < CODES) & completion_mask.bool()
     # Closed codes, and whole padded positions, must not make a NaN of the gradient.
     open_ = torch.isfinite(logmass) & is_code[..., None]
-    scores = torch.where(open_, sliced + alpha * logmass.float().nan_to_num(neginf=0.0), -1e9)
+    scores = torch.where(
+        open_, logits.float() + alpha * logmass.float().nan_to_num(neginf=0.0), -1e9
+    )
     logs = torch.log_softmax(scores, -1)
     logps = logs.gather(2, code.clamp(0, CODES - 1)[..., None])[..., 0]
     entropies = -(logs.exp() * torch.where(open_, logs, 0.0)).sum(-1)
@@ -170,32 +288,34 @@ def score(
 
 
 def _shared(
-    model: Any, prompts: Tensor, prompt_mask: Tensor, completions: Tensor, completion_mask: Tensor
+    model: Any,
+    prompts: Tensor,
+    prompt_mask: Tensor,
+    completions: Tensor,
+    completion_mask: Tensor,
+    sid_base: int,
 ) -> Tensor:
-    """Logits that predict each completion token, (B, T, V), each distinct prompt run once."""
+    """Logits of each completion token's level, (B, T, 256), each distinct prompt run once."""
     both = torch.cat([prompts, prompt_mask], 1)
     distinct, which = both.unique(dim=0, return_inverse=True)
     width = prompts.shape[1]
     ids, seen = distinct[:, :width], distinct[:, width:]
     cache = DynamicCache()
-    out = model(
-        input_ids=ids,
-        attention_mask=seen,
-        position_ids=(seen.cumsum(1) - 1).clamp(min=0),
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
+    places = (seen.cumsum(1) - 1).clamp(min=0)
+    first = code_logits(model, sid_base, 1, ids, seen, places, cache)[which]
     cache.batch_select_indices(which)
-    first = out.logits[which, -1:]
-    if completions.shape[1] == 1:
-        return torch.as_tensor(first)
+    more = completions.shape[1] - 1
+    if not more:
+        return first
     lengths = prompt_mask.sum(1, keepdim=True)
-    rest = model(
-        input_ids=completions[:, :-1],
-        attention_mask=torch.cat([prompt_mask, completion_mask[:, :-1]], 1),
-        position_ids=lengths + torch.arange(completions.shape[1] - 1, device=ids.device),
-        past_key_values=cache,
-        use_cache=True,
+    rest = code_logits(
+        model,
+        sid_base,
+        more,
+        completions[:, :-1],
+        torch.cat([prompt_mask, completion_mask[:, :-1]], 1),
+        lengths + torch.arange(more, device=ids.device),
+        cache,
+        first=1,
     )
-    return torch.cat([first, rest.logits], 1)
+    return torch.cat([first, rest], 1)

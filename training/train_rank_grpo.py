@@ -67,7 +67,9 @@ class Clock(TrainerCallback):  # type: ignore[misc]
 class Subject:
     """A model with what rollouts need: tokenizer, first code token, catalogue, mask."""
 
-    def __init__(self, model: Path, catalog: Path, lora: int) -> None:
+    def __init__(
+        self, model: Path, catalog: Path, lora: int, *, dtype: str = "float32", cpu: bool = True
+    ) -> None:
         self.folder, self.catalog = model, Catalog.open(catalog)
         self.popularity = self.catalog.popularity
         if (model / PROJECTION_FILE).is_file():
@@ -77,7 +79,9 @@ class Subject:
             self.tokenizer: Any = loaded.tokenizer
         else:
             self.tokenizer = AutoTokenizer.from_pretrained(model)
-            self.model = AutoModelForCausalLM.from_pretrained(model)
+            self.model = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, dtype))
+        if not cpu and torch.cuda.is_available():
+            self.model = self.model.to("cuda")
         self.sid_base = self.tokenizer.convert_tokens_to_ids(SID_TOKENS[0])
         if self.sid_base is None or self.sid_base == self.tokenizer.unk_token_id:
             raise ArmError(f"The tokenizer in {model} has no {SID_TOKENS[0]}: add the code tokens.")
@@ -93,6 +97,16 @@ class Subject:
         """Code rows stay what their centroids say: other catalogues are read by the same map."""
         for table in (self.model.get_input_embeddings(), self.model.get_output_embeddings()):
             table.requires_grad_(False)
+
+    def save(self, folder: Path) -> None:
+        """As a transformers folder, an adapter folded in, the projection beside it."""
+        if hasattr(self.model, "merge_and_unload"):
+            self.model = self.model.merge_and_unload()
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        projection = self.folder / PROJECTION_FILE
+        if projection.is_file():
+            (folder / PROJECTION_FILE).write_bytes(projection.read_bytes())
 
     def slates(self, prompts: Prompts, indices: list[int], options: dict[str, Any]) -> Slates:
         return evaluate(
@@ -113,6 +127,29 @@ def chosen(prompts: Prompts, count: int | None, seed: int) -> list[int]:
     return [int(i) for i in order[: count or len(order)]]
 
 
+def hopeful(
+    prompts: Prompts, popularity: Any, count: int | None, group: int, ranks: int, seed: int
+) -> list[int]:
+    """``chosen``, but only prompts where a target stands on one of ``group`` slates drawn from
+    the prior alone: elsewhere every rollout would get 0 and teach nothing. A slate of the
+    prior is ``ranks`` draws without replacement, so no model is needed; same for every arm."""
+    rng = np.random.default_rng(seed)
+    found: list[int] = []
+    for index in chosen(prompts, None, seed):
+        prompt = prompts[index]
+        with np.errstate(divide="ignore"):
+            logs = np.log(prompt.weights(popularity))
+        noisy = logs + rng.gumbel(size=(group, len(logs)))
+        best = -np.partition(-noisy, ranks - 1, axis=1)[:, ranks - 1]
+        if (noisy[:, prompt.targets] >= best[:, None]).any():
+            found.append(index)
+        if len(found) == count:
+            break
+    if not found:
+        raise ArmError("No prompt has a target that the prior's slates ever hold: set hopeful off.")
+    return found
+
+
 def train_grpo(
     subject: Subject,
     prompts: Prompts,
@@ -130,12 +167,17 @@ def train_grpo(
 
     from training.rank_grpo import RankGRPOConfig, RankGRPOTrainer
 
+    sequences = options["group"] * options["prompts_per_step"]
+    micro = options["micro"] or sequences
+    if sequences % micro:
+        raise ArmError(f"micro {micro} must divide group x prompts_per_step, {sequences}.")
     args = RankGRPOConfig(
         output_dir=str(out),
-        per_device_train_batch_size=options["group"] * options["prompts_per_step"],
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=sequences // micro,
         num_generations=options["group"],
         num_iterations=options["iterations"],
-        max_steps=steps,
+        max_steps=steps * options["iterations"],
         learning_rate=options["learning_rate"],
         lr_scheduler_type="constant_with_warmup",
         warmup_steps=max(1, steps // 20),
@@ -188,7 +230,7 @@ def train_grpo(
     seconds = time.monotonic() - started
     curve = [entry for entry in trainer.state.log_history if "hits" in entry]
     subject.model = trainer.accelerator.unwrap_model(trainer.model)
-    made = trainer.state.global_step * args.per_device_train_batch_size / options["iterations"]
+    made = trainer.state.global_step * sequences / options["iterations"]
     tokens = made * options["ranks"] * 3
     return {
         "steps": trainer.state.global_step,
@@ -296,16 +338,18 @@ def main(
     held: Annotated[int, typer.Option(help="held-out prompts to measure on")] = 300,
     lr: Annotated[float | None, typer.Option(help="instead of the config's")] = None,
     lora: Annotated[int, typer.Option(help="rank of an adapter; 0 trains all weights")] = 0,
+    recipe: Annotated[Path | None, typer.Option(help="qwen3_*.yaml: sizes of the run")] = None,
     cpu: Annotated[bool, typer.Option(help="stay on the CPU")] = False,
     seed: Annotated[int, typer.Option()] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="the same for one minute")] = False,
 ) -> None:
     """Train one arm; the last line is JSON."""
     try:
-        changes = {} if lr is None else {"learning_rate": lr}
+        changes, dtype = recipe_changes(recipe, dry_run)
+        changes |= {} if lr is None else {"learning_rate": lr}
         options = read_arm(config, arm, changes)
         torch.manual_seed(seed)
-        subject = Subject(model, catalog, lora)
+        subject = Subject(model, catalog, lora, dtype=dtype, cpu=cpu)
         mark = codes_fingerprint(subject.catalog)
         train = Prompts.load(prompts / "train.npz", mark)
         valid = Prompts.load(prompts / "valid.npz", mark)
@@ -315,7 +359,7 @@ def main(
             valid,
             options,
             out,
-            steps=steps,
+            steps=min(steps, 20) if dry_run else steps,
             minutes=1 if dry_run else minutes,
             use=use,
             held=min(held, 20) if dry_run else held,
@@ -325,11 +369,22 @@ def main(
     except ParleyError as error:
         console.print(f"[red]{error}[/red]")
         raise typer.Exit(1) from error
-    subject.model.save_pretrained(out / "model")
-    subject.tokenizer.save_pretrained(out / "model")
-    if (model / PROJECTION_FILE).is_file():
-        (out / "model" / PROJECTION_FILE).write_bytes((model / PROJECTION_FILE).read_bytes())
+    subject.save(out / "model")
     print(json.dumps({"arm": arm, "seed": seed, **report}))
+
+
+def recipe_changes(recipe: Path | None, dry: bool) -> tuple[dict[str, Any], str]:
+    """What a recipe sets of an arm's options, and its dtype; small numbers for a dry run."""
+    if recipe is None:
+        return {}, "float32"
+    from training.hf import Recipe
+
+    read = Recipe.read(recipe)
+    names = ("group", "prompts_per_step", "micro", "ranks", "beta", "learning_rate")
+    changes = {name: getattr(read.rl, name) for name in names}
+    if dry:
+        changes |= {"group": 4, "prompts_per_step": 2, "micro": 4, "ranks": 3}
+    return changes, "float32" if dry else read.dtype
 
 
 def train_arm(
@@ -345,11 +400,21 @@ def train_arm(
     held: int,
     cpu: bool,
     seed: int,
+    before: dict[str, float] | None = None,
 ) -> dict[str, Any]:
-    """Measure, train, measure. Held-out prompts are the same for every arm and seed."""
+    """Measure, train, measure. Held-out prompts are the same for every arm and seed.
+
+    ``steps``: batches of rollouts (an arm with ``iterations`` 2 updates twice on each).
+    ``before``: figures of the untrained model where they are known already.
+    """
     tested = chosen(valid, held, 0)
-    before = subject.slates(valid, tested, options)
-    indices = chosen(train, use, seed)
+    if before is None:
+        before = subject.slates(valid, tested, options).figures()
+    if options["hopeful"]:
+        shape = options["group"], options["ranks"]
+        indices = hopeful(train, subject.popularity, use, *shape, seed)
+    else:
+        indices = chosen(train, use, seed)
     if not options["train_rows"]:
         subject.freeze_rows()
     if options["method"] == "sft":
@@ -362,7 +427,7 @@ def train_arm(
     return {
         "n": len(tested),
         "prior": prior_slates(valid, tested, options["ranks"]).figures(),
-        "before": before.figures(),
+        "before": before,
         "after": after.figures(),
         "recall": after.recall(10).round(4).tolist(),
         "ndcg": after.ndcg(10).round(4).tolist(),

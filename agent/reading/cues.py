@@ -25,7 +25,7 @@ _WE: Final = (
 _CUES: Final[list[tuple[Operator, str]]] = [
     (
         "retract",
-        r"(?:no longer (?:need|want)s?|(?:it |they |that )?(?:doesn'?t|does not|don'?t|do not|needn'?t|need not)(?: (?:really|necessarily))? (?:have|need)(?: it)? to be|doesn'?t need to be|needn'?t be|don'?t need (?:it )?to be|no need (?:for it )?(?:to be|for)|(?:you can )?(?:forget|drop|ignore|scrap|lift|lose|undo|cancel|discard|relax)(?: about)?|(?:you can |please |can you |could you )?(?:remove|clear|delete|replace|swap(?: out)?|take (?:out|off|away)|get rid of)|never ?mind(?: about)?|without the restriction(?: to| of| on)?)\b",
+        r"(?:no longer (?:need|want)s?|(?:it |they |that )?(?:doesn'?t|does not|don'?t|do not|needn'?t|need not)(?: (?:really|necessarily))? (?:have|need)(?: it)? to be|doesn'?t need to be|needn'?t be|(?:it |they |that )need not be|don'?t need (?:it )?to be|(?:don'?t|do not) (?:really )?need(?! (?:an?|any|anything|something|to|help|more|it|that|this|you)\b)|no need (?:for it )?(?:to be|for)|(?:you can )?(?:forget|drop|ignore|scrap|lift|lose|undo|cancel|discard|relax)(?: about)?|(?:you can |please |can you |could you )?(?:remove|clear|delete|replace|swap(?: out)?|take (?:out|off|away)|get rid of)|never ?mind(?: about)?|without the restriction(?: to| of| on)?)\b",
     ),
     (
         "want",
@@ -70,7 +70,7 @@ _CUES: Final[list[tuple[Operator, str]]] = [
     ),
     (
         "dislike",
-        rf"{_ADV}(?:hate[ds]?|dislike[ds]?|loathe[ds]?|detest(?:ed|s)?|despise[ds]?|couldn'?t finish|(?:was|were|am|'m|got|get|are) (?:bored|annoyed|disappointed|put off) (?:by|with|of)|(?:have )?(?:no interest in|an aversion to|no patience for|no time for|had enough of|no tolerance for|no enthusiasm for)|(?:am |'m |i'm )?(?:sick|tired|sick and tired) of|lost interest in|seen enough|allergic to|turned off by|stay away from|steer clear of)\b",
+        rf"{_ADV}(?:hate[ds]?|dislike[ds]?|loathe[ds]?|detest(?:ed|s)?|despise[ds]?|couldn'?t finish|(?:was|were|am|'m|got|get|are) (?:bored|annoyed|disappointed|put off) (?:by|with|of)|(?:have )?(?:no interest in|an aversion to|no patience for|no time for|had enough of|no tolerance for|no enthusiasm for)|(?:am |'m |i'm )?(?:sick|tired|sick and tired) of|lost interest in|gave up on|seen enough|allergic to|turned off by|stay away from|steer clear of)\b",
     ),
     (
         "not",
@@ -95,6 +95,7 @@ _CUES: Final[list[tuple[Operator, str]]] = [
         "seen",
         rf"{_ADV}(?:(?:i|we)(?:'ve| have)?\s+{_ADV}@DONE|(?:already|have|'ve|has|had) @DONE|@PAST|finished|i know|we know)\b",
     ),
+    ("seen", r"@DONE(?= [^.!?]*\balready\b)"),
     (
         "not",
         r"(?:anything|everything|whatever|(?:any|all|every) (?:genres?|kinds?|types?|@NOUN|ones?)) (?:but(?! (?:not|with|also|it|i|nothing|no|more|less|make))|except(?: for)?|other than|besides|apart from|that(?:'s| is|s)? ?(?:not|isn'?t)|which isn'?t|aside from|not)\b",

@@ -9,6 +9,7 @@ from agent.reading.pieces import Reading
 from agent.reading.refs import focus_item
 from agent.state import Intent, Mention, Question, StateUpdate
 from catalog.filters import Clause
+from tools.names import tokens
 
 
 def decide_intent(r: Reading, u: StateUpdate, pointing: bool) -> StateUpdate:
@@ -31,6 +32,8 @@ def decide_intent(r: Reading, u: StateUpdate, pointing: bool) -> StateUpdate:
             "why": "ask_why",
             "compare": "compare",
             "superlative": "compare",
+            "which": "compare",
+            "count": "compare",
         }
         return u.model_copy(update={"intent": kinds.get(u.question.kind, "ask_fact")})
     if act == "ask":
@@ -66,8 +69,18 @@ def _by_words(
     wants = r.says("recommend")
     chosen = len(u.mentions) == 1 and u.mentions[0].item_id in r.state.slate.item_ids
     plain = not (firm or refused or relative or u.about)
-    if shown and chosen and pointing and plain and (len(r.toks) <= 4 or _CHOICE.search(low)):
-        return _accepted(r, u)  # "the second one", said of a list, is a choice
+    if shown and chosen and plain and _assents(r, u):
+        return _accepted(r, u)
+    if (
+        shown
+        and chosen
+        and pointing
+        and plain
+        and (len(r.toks) <= 4 or _CHOICE.search(low) or _PLEASE.search(low))
+    ):
+        if _CHOICE.search(low) or _PLEASE.search(low):
+            return _accepted(r, u)
+        return _explained(r, u)  # "the second one" alone chooses nothing yet
     if not firm and not u.mentions and not u.unknown and not wants and _off_topic(r):
         return {"intent": _small_talk(r) or "chat", "about": ()}
     if (
@@ -117,6 +130,14 @@ def _small_talk(r: Reading) -> Intent | None:
         if r.says(name):
             return name
     return None
+
+
+def _explained(r: Reading, u: StateUpdate) -> dict[str, object]:
+    """A finger pointed at an item: what it is about is told."""
+    premise = next((f.name for f in r.lexicon.by_role("premise")), None)
+    ids = (u.mentions[0].item_id,)
+    question = Question(kind="about", item_ids=ids, field=premise, said=u.mentions[0].said)
+    return {"intent": "ask_fact", "question": question, "about": ()}
 
 
 def _named_off_slate(r: Reading, u: StateUpdate) -> bool:
@@ -172,6 +193,23 @@ def _names_field(r: Reading, name: str) -> bool:
     return any(re.search(rf"\b{re.escape(w)}\b", r.low) for w in words)
 
 
+_PLEASE: Final = re.compile(
+    r"\b(?:(?:sounds?|looks?|seems?) (?:right|good|fine|best)|please|pls|will do|would do|nicely|looks? right|then|it is|is fine|works|i choose|for me)\b"
+)
+_ASSENT: Final = frozenset(
+    "great ok okay yes yeah yep sure perfect fine then please cool good alright right so it is lovely "
+    "nice brilliant excellent and the that one".split()
+)
+
+
+def _assents(r: Reading, u: StateUpdate) -> bool:
+    """ "great, Crazy, Stupid, Love. then": a title on screen, and nothing else but assent."""
+    said = u.mentions[0].said
+    rest = r.text.replace(said, " ", 1)
+    words = [t.word for t in tokens(rest)]
+    return said in r.text and bool(words) and all(w in _ASSENT for w in words)
+
+
 _CHOICE: Final = re.compile(
     r"^\W*(?:ok|okay|yes|yeah|sure|right|alright|fine|then|maybe|i'?d like|i want|i would like|let me)\b|\bthen\W*$"
 )
@@ -207,8 +245,9 @@ def settle(r: Reading, u: StateUpdate) -> StateUpdate:
         return _as_guessed(r, u, guess).model_copy(update={"read_by": by})
     if u.intent != "chat" and (u.mentions or r.says("recommend")):
         return u.model_copy(update={"read_by": by})
-    if guess == "accept" and not u.mentions and len(r.toks) > 6:
-        return u.model_copy(update={"read_by": by})  # a choice is short, or names what it chooses
+    vague = len(r.toks) > 6 or (len(r.toks) < 3 and len(r.state.slate.item_ids) > 1)
+    if guess == "accept" and not u.mentions and vague:
+        return u.model_copy(update={"read_by": by})  # "yes", said of five, chooses none of them
     act = intents.last_act(r.state)
     here = {"shown": bool(r.state.slate.item_ids), "blocked": act == "blocked", "ask": act == "ask"}
     if guess in _NEEDS and not here.get(_NEEDS[guess], False):
@@ -228,6 +267,8 @@ def _off_our_subject(r: Reading, u: StateUpdate) -> bool:
     if ours or any(t.word in r.lexicon.nouns for t in r.toks) or r.says("indifferent"):
         return False  # "surprise me" is no small talk
     if u.question is not None:
+        if u.question.over == "catalogue":
+            return False
         return not u.question.item_ids and not r.state.slate.item_ids
     return u.intent in ("chat", "recommend", "critique") and (not u.add or len(r.toks) > 5)
 

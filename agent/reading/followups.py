@@ -11,9 +11,11 @@ from typing import Final
 from rapidfuzz.distance import Levenshtein
 
 from agent.reading import intents
+from agent.reading.lexicon import ScaleWord
 from agent.reading.pieces import Reading
 from agent.state import DialogueState, StateUpdate
 from catalog.filters import Clause
+from tools.names import tokens
 
 _COMPARATIVES: Final = ("newer", "older", "longer", "shorter", "earlier", "later", "cheaper", "more", "less")  # fmt: skip
 _NOT_MORE: Final = re.compile(
@@ -38,11 +40,6 @@ _WITHOUT_THEM: Final = re.compile(
 _ALLOWED: Final = re.compile(
     r"\b(?:is|are|would be|'s) (?:actually |also |totally |perfectly )?(?:fine|ok|okay|allowed|all ?right|acceptable)\b"
 )
-_COUNT: Final = r"(?:^|[,;.!:]\s*|\bok |\bokay |\bjust |\bonly )(one|two|three|four|five|six|seven|eight|nine|ten|\d{1,2}) (?:[\w'-]+ ){0,3}?(?:NOUNS)\b(?! (?:is|was|are|were))"
-_GIVE: Final = re.compile(
-    r"\b(?:give|show|find|list|name|suggest|recommend) (?:me |us )?(two|three|four|five|six|seven|eight|nine|ten|\d{1,2})\W*$"
-)
-_WORDS: Final = "zero one two three four five six seven eight nine ten".split()
 
 
 def spell_out(text: str, state: DialogueState) -> str:
@@ -68,13 +65,21 @@ def carry_over(r: Reading, update: StateUpdate) -> StateUpdate:
     """The update with what refers to held beliefs resolved. Pure; ``r.state`` is before it."""
     if _PERFORM.search(r.low) and not update.add:
         return StateUpdate(intent="chat", read_by=update.read_by)
+    update = _turned_round(r, update)
     update = _without_them(r, update)
     update = _allowed_again(r, update)
-    if update.count is None and (number := _count(r)):
-        intent = update.intent
-        if intent == "chat":
-            intent = "more" if r.state.slate.item_ids else "recommend"
-        update = update.model_copy(update={"count": number, "intent": intent})
+    return update
+
+
+def _turned_round(r: Reading, update: StateUpdate) -> StateUpdate:
+    """ "less silly" after "a funny book for the train" takes the earlier words back."""
+    turned = {(w.scale, w.direction) for w in update.wishes}
+    for about in r.state.beliefs.about:
+        for found in r.lexicon.find(about.text, tokens(about.text)):
+            scales = [e for e in found.entries if isinstance(e, ScaleWord)]
+            if any((e.scale, -e.direction) in turned for e in scales):
+                retract = tuple(dict.fromkeys((*update.retract, "about")))
+                return update.model_copy(update={"retract": retract})
     return update
 
 
@@ -119,15 +124,3 @@ def _allowed_again(r: Reading, update: StateUpdate) -> StateUpdate:
         others = [c for c in r.state.beliefs.clauses if c.field == clause.field and c != banned]
         add += [*others, *([banned.model_copy(update={"values": rest})] if rest else [])]
     return update.model_copy(update={"add": tuple(add), "retract": tuple(retract)})
-
-
-def _count(r: Reading) -> int | None:
-    """ "ok, one good spy film", "give me ten": how many, 1-10."""
-    nouns = "|".join(re.escape(n) for n in sorted(r.lexicon.nouns, key=len, reverse=True))
-    given = re.search(_COUNT.replace("NOUNS", nouns), r.low) or _GIVE.search(r.low)
-    return _number(given.group(1)) if given else None
-
-
-def _number(word: str) -> int | None:
-    value = int(word) if word.isdigit() else _WORDS.index(word)
-    return min(value, 10) if value else None

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SOFT_ROLES: Final = frozenset({"tag", "mood"})  # known for some items only: wishes, not walls
 _MAX_WORDS: Final = 5
+_MANY: Final = 500  # values of a facet that nobody can know all of: series, not genres
+_EVERYDAY: Final = 8_000  # rank of a word that is hardly ever a name
 #: Plain words too broad to be a wish by themselves, though their comparatives are one.
 _VAGUE: Final = frozenset(
     "big small love action quick easy moving visual cold deep comedy romance blood effects jokes "
@@ -84,6 +86,13 @@ class Lexicon:
         self.complete: frozenset[str] = frozenset(
             f.name for f in domain.facets if f.role in SOFT_ROLES and _known_of_all(catalog, f)
         )
+        self._open = {
+            f.name
+            for f in domain.facets
+            if f.kind == "categories"
+            and f.role not in SOFT_ROLES
+            and len(catalog.values(f.name)) > _MANY
+        }
         self.labels = {w for f in domain.facets for w in (f.label.lower(), f.plural.lower())}
         self._add_scales()
         surfaces = [*self.values, *self.scale_words]
@@ -92,6 +101,8 @@ class Lexicon:
         self.words = frozenset(w for s in surfaces for w in s.split(" ") if len(w) >= 5)
         self.scale_labels = {s.name: s.label for s in domain.scales}
         self.measures = {f.name: measure_of(f) for f in domain.facets if f.kind == "number"}
+        said = {w for m in self.measures.values() for w in (*m.more, *m.less, *m.much, *m.little)}
+        self.words |= {w for w in said if w.isalpha() and len(w) >= 5}
         self.ranges: dict[str, tuple[float, float, float, float]] = {}
         for facet in domain.facets:
             if facet.kind == "number":
@@ -158,20 +169,26 @@ class Lexicon:
                 entries: list[Any] = []
                 if key in self.scale_words:
                     entries.append(self.scale_words[key])
-                entries += self.values.get(key, [])
                 start, end = toks[n].start, toks[n + length - 1].end
+                named = text[start].isupper() and n > 0
+                entries += [v for v in self.values.get(key, []) if named or self._common(key, v)]
                 if entries and self._plausible(key, words, n, text[start:end]):
                     yield Found(start, end, text[start:end], tuple(entries))
                     n += length - 1
                     break
             n += 1
 
+    def _common(self, key: str, value: Value) -> bool:
+        """An everyday word is no name: of thousands of series one is called "Time"."""
+        return value.facet not in self._open or " " in key or rank(key) > _EVERYDAY
+
     def _plausible(self, key: str, words: list[str], n: int, said: str) -> bool:
         """A short or plain word counts only where it is led in: "size M", "in L"."""
         if len(key) > 1 and (" " in key or len(key) > 3 or rank(key) > 150):
             return True
         before = words[n - 1] if n else ""
-        return before in self.labels or (before in ("in", "size", "sizes") and said.isupper())
+        led = before in ("in", "size", "sizes", "or", "and")
+        return before in self.labels or (led and said.isupper())
 
     def by_role(self, role: str, kind: str | None = None) -> list["Facet"]:
         found = [f for f in self.facets.values() if f.role == role]
@@ -182,6 +199,10 @@ class Lexicon:
         facet = self.facets[name]
         words = {facet.label.lower(), facet.plural.lower(), name.replace("_", " ").lower()}
         words |= {word.lower() for word in facet.also}
+        if facet.kind == "number" and self.measures[name].kind == "money":
+            words |= {"budget", "cost", "costs", "money"}
+        if facet.kind == "number" and self.measures[name].kind == "time":
+            words |= {"length", "duration"}
         return words | _ROLE_WORDS.get(facet.role, set())
 
 

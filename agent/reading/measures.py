@@ -35,9 +35,9 @@ FAMILIES: Final[dict[str, Family]] = {
     "money": Family(
         _same("€", "$", "£", "¥", "eur", "euro", "euros", "usd", "dollar", "dollars", "gbp",
               "pound", "pounds", "quid", "bucks", "chf", "francs", "yen"),
-        ("more expensive", "pricier", "dearer", "costlier"),
+        ("more expensive", "pricier", "dearer", "costlier", "more costly"),
         ("cheaper", "less expensive", "more affordable", "less pricey", "less costly"),
-        ("expensive", "luxur(?:y|ious)", "high[- ]end"),
+        ("expensive", "pricey", "costly", "dear(?= *[.,;!?]| *$)", "luxur(?:y|ious)", "high[- ]end"),
         ("cheap", "inexpensive", "affordable"),
         r"how (?:much|expensive|pricey|cheap)(?! .{0,40}weigh)\b|\bcosts?\b|price (?:of|for)|what(?:'s| is) .{0,30}price",
     ),

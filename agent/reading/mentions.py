@@ -35,6 +35,13 @@ _IT_AFTER: Final = re.compile(
 )
 
 
+#: "the second, I have seen it"; "the King one, no thanks".
+_KNOWN: Final = r"^[\s,;.-]*(?:because |since |but |and )?(?:i|we)(?:'ve| have)?(?: already| both| all)* (?:@DONE|know|own|got)\b(?! (?:you|that|of))"
+_REFUSED: Final = re.compile(
+    r"^[\s,;:-]*(?:is |are )?(?:no thanks?|no thank you|nah|nope|not (?:that|this) (?:one)?|can go|is out|isn'?t for (?:me|us)|not for (?:me|us))\b"
+)
+
+
 def read_mentions(
     r: Reading,
     p: Pieces,
@@ -42,7 +49,9 @@ def read_mentions(
     every: Ref | None,
     asked: Asked | None,
     asked_in: tuple[int, int] | None,
+    compared: set[int],
 ) -> list[Mention]:
+    """``compared``: where items stand that something is only measured by: "newer than X"."""
     out: list[Mention] = []
     items = [x for x in p.links if x.kind == "item"]
     pointed: list[tuple[int, int, str, tuple[str, ...]]] = [
@@ -53,6 +62,8 @@ def read_mentions(
         operator = p.scopes.operator(start)
         attitude = _ATTITUDE[operator]
         relative = operator == "similar"
+        if start in compared:
+            attitude, relative = "neutral", False
         push = re.search(r"\b(more|less)(?: of)?\s+$", r.low[:start])
         if push:  # "more Titanic, less Inception"
             relative = push.group(1) == "more"
@@ -62,6 +73,15 @@ def read_mentions(
             verdict = _PRAISE.match(after) or _IT_AFTER.match(_until_name(after, end, pointed))
             if verdict:
                 attitude = "like" if verdict.group("good") else "dislike"
+        own = _until_name(after, end, pointed)
+        if (
+            attitude in ("neutral", "reject")
+            and not asked
+            and r.lexicon.speech.pattern(_KNOWN).match(own)
+        ):
+            attitude = "seen"
+        if attitude == "neutral" and not asked and _REFUSED.match(own):
+            attitude = "reject"
         if attitude == "neutral" and listing and operator in ("none", "want"):
             attitude = "like"
         out += [
@@ -73,6 +93,10 @@ def read_mentions(
     if verdict and len(out) > 1:
         attitude = "like" if verdict.group("good") else "dislike"
         out = [m.model_copy(update={"attitude": attitude}) for m in out]
+    if pointed and not asked and r.lexicon.speech.pattern(_LIKE_THAT).search(p.masked):
+        out = [  # "the first two look good, more like those"
+            m.model_copy(update={"relative": True}) if m.attitude == "like" else m for m in out
+        ]
     if not pointed and not asked:
         out += _pronouns(r, p, it, every)
     return out

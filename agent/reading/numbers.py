@@ -77,11 +77,15 @@ _TIME: Final = (
 )
 
 
+_MASSES: Final = ("weight", "volume", "length")  # of these "a kilo" is an amount
+
+
 def _with_unit(measure: Measure) -> str:
     """A pattern for an amount with its unit or currency sign: "50 euros", "$50", "2-person"."""
     units = unit_pattern(measure)
     sign = r"[$€£¥]\s*\d+(?:[.,]\d+)?|" if measure.kind == "money" else ""
-    return rf"(?P<{{n}}>{sign}{NUM}[\s-]*{units}|half an?\s+{units})"
+    one = rf"|an?\s+{units}" if measure.kind in _MASSES else ""
+    return rf"(?P<{{n}}>{sign}{NUM}[\s-]*{units}|half an?\s+{units}{one})"
 
 
 def _amount(measure: Measure) -> Callable[[str], float | None]:
@@ -89,7 +93,9 @@ def _amount(measure: Measure) -> Callable[[str], float | None]:
     surfaces = sorted(measure.factors, key=len, reverse=True)
 
     def parse(said: str) -> float | None:
-        value = 0.5 if said.startswith("half a") else plain(said)
+        value = (
+            0.5 if said.startswith("half a") else 1.0 if re.match(r"an?\s", said) else plain(said)
+        )
         rest = said.strip(" -")
         unit = next((u for u in surfaces if rest.endswith(u) or rest.startswith(u)), None)
         return None if value is None else value * measure.factors.get(unit or "", 1.0)
@@ -103,7 +109,9 @@ def _labelled(low: str, facet: "Facet", lexicon: Lexicon, scopes: Scopes) -> lis
     said |= {"rated", "scored"} if lexicon.measures[facet.name].kind == "stars" else set()
     names = "|".join(sorted(said, key=len, reverse=True))
     lead = rf"\b(?:{names})s?\s+(?:(?:is|of|was|to be|must be|should be|has to be)\s+)?"
-    return _quantities(low, facet, lexicon, scopes, rf"(?P<{{n}}>{NUM})", plain, lead=lead)
+    unit = unit_pattern(lexicon.measures[facet.name])
+    shape = rf"(?P<{{n}}>{NUM}(?!\w)(?:\s*{unit})?)"
+    return _quantities(low, facet, lexicon, scopes, shape, plain, lead=lead)
 
 
 def _bare_money(low: str, facet: "Facet", lexicon: Lexicon, scopes: Scopes) -> list[Number]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from agent.reading import intents
 from agent.reading.cues import Scopes
+from agent.reading.described import described
 from agent.reading.figures import Number
 from agent.reading.lexicon import Found, Lexicon, Value
 from agent.reading.numbers import read_numbers
@@ -77,8 +78,7 @@ def find_pieces(r: Reading) -> Pieces:
     found = [f for f in found if not any(f.start < n.end and f.end > n.start for n in numbers)]
     scopes.forget([(n.start, n.end) for n in numbers if _NO_MORE.match(text[n.start :])])
     refs = [x for x in read_refs(text, r.state, r.lexicon.speech) if _seen(r, x, "ref")]
-    found, links, refs = _pointed_by_value(r, text, found, links, refs)
-    return Pieces(links, found, scopes, numbers, refs, text)
+    return _pointed(r, text, Pieces(links, found, scopes, numbers, refs, text))
 
 
 def _names_and_values(r: Reading) -> tuple[list[Link], list[Found]]:
@@ -131,7 +131,13 @@ def _believable(r: Reading, link: Link, found: list[Found], scopes: Scopes) -> b
         covered |= {t.word for t in tokens(f.said)}
     if len(words) == 1 and not link.said[0].isupper() and _PLACED.search(r.low[: link.start]):
         return False  # "at halloween", "in brazil"
+    on_screen = link.kind == "item" and link.value in r.state.slate.item_ids
+    if on_screen and link.said[0].isupper():
+        title = r.catalog.df["title"][link.row]
+        if [t.word for t in tokens(title)] == words:
+            return True  # the very title of something on screen
     cue = scopes.operator(link.start) in ("similar", "like", "seen", "dislike", "unseen")
+    cue = cue or bool(re.search(r"\bthan\s+$", r.low[: link.start]))  # "older than Alien"
     if all(w in covered or w in _PLAIN_WORDS for w in words):
         if not inside:
             return capital or (cue and link.score > 0.8)
@@ -142,43 +148,21 @@ def _believable(r: Reading, link: Link, found: list[Found], scopes: Scopes) -> b
     return True
 
 
-def _pointed_by_value(
-    r: Reading, low: str, found: list[Found], links: list[Link], refs: list[Ref]
-) -> tuple[list[Found], list[Link], list[Ref]]:
-    """ "that Nolan one", "the horror one": an item of the slate named by one of its values."""
-    shown = [i for i in r.state.slate.item_ids if r.catalog.has(i)]
-    if not shown:
-        return found, links, refs
-    taken: list[object] = []
-    nouns = "|".join({"one", "ones", *map(re.escape, r.lexicon.nouns)})
-    tail = re.compile(rf"^(?:'s)?\s+(?:{nouns})\b")
-    named: list[tuple[int, int, list[tuple[str, tuple[str, ...]]], Found | Link]] = []
-    for f in found:
-        pairs = [(e.facet, e.values) for e in f.entries if isinstance(e, Value)]
-        named.append((f.start, f.end, pairs, f))
-    for x in links:
-        if x.kind == "person":
-            facets = [q.name for q in r.lexicon.facets.values() if q.kind == "people"]
-            named.append((x.start, x.end, [(q, (x.value,)) for q in facets], x))
-    for start, end, pairs, source in named:
-        if not re.search(r"\b(?:the|that)\s+$", low[:start]) or not tail.match(low[end:]):
-            continue
-        for facet, values in pairs:
-            ids = [i for i in shown if set(values) <= set(values_of(r, i, facet))]
-            if ids and len(ids) < max(2, len(shown)):
-                m = tail.match(low[end:])
-                stop = end + (m.end() if m else 0)
-                refs = [*refs, Ref(start, stop, low[start:stop], tuple(ids[:1]), "ordinal")]
-                taken.append(source)
-                break
-    return [f for f in found if f not in taken], [x for x in links if x not in taken], refs
+def _pointed(r: Reading, low: str, p: Pieces) -> Pieces:
+    """What describes an item of the slate is no wish: "that Nolan one", "the one from 1985"."""
+    titles = [(x.start, x.end) for x in p.links if x.kind == "item"]
+    new = described(r, low, p.numbers, p.refs, titles)
+    if not new:
+        return p
 
+    def free(start: int, end: int) -> bool:
+        return not any(start < x.end and end > x.start for x in new)
 
-def values_of(r: Reading, item_id: str, facet: str) -> tuple[object, ...]:
-    value = r.catalog.df[facet][r.catalog.row(item_id)]
-    if value is None:
-        return ()
-    return tuple(value) if not isinstance(value, (str, int, float)) else (value,)
+    p.links = [x for x in p.links if free(x.start, x.end)]
+    p.found = [f for f in p.found if free(f.start, f.end)]
+    p.numbers = [n for n in p.numbers if free(n.start, n.end)]
+    p.refs = sorted([*p.refs, *new])
+    return p
 
 
 def within(place: int, span: tuple[int, int] | None) -> bool:

@@ -9,8 +9,9 @@ import re
 from typing import Final, Literal, NamedTuple
 
 from agent.reading.lexicon import Lexicon, ScaleWord, Value
+from agent.reading.sets import of_everything
 
-Kind = Literal["fact", "about", "why", "compare", "superlative"]
+Kind = Literal["fact", "about", "why", "compare", "superlative", "which", "count"]
 
 #: Role -> how people ask for it.
 _BY_ROLE: Final[list[tuple[str, str]]] = [
@@ -44,7 +45,7 @@ _YES_NO: Final = re.compile(
 _HOW: Final = re.compile(r"\bhow (?!about|come|are you|do you do|long ago)(?:\w+ )")
 _REQUEST: Final = re.compile(
     r"\b(?:do (?:you|u) (?:have|know|like)|have (?:you|u|ya) |are there|is there (?:a|any|some|something)|can you|could you|would you(?! (?:say|call|classify|describe|consider))|will you|any (?:good|other) \w+|got any|what (?:do you (?:have|recommend|suggest|think i|know)|would|should|can|could|else)|"
-    r"what (?:are|is) (?:some|a good|your)|how about|what about|recommend|suggest)\b"
+    r"(?:anything|something) (?:else )?(?:by|from|with|like)|what (?:are|is) (?:some|a good|your)|how about|what about|recommend|suggest)\b"
 )
 
 
@@ -53,22 +54,49 @@ class Asked(NamedTuple):
     field: str | None
     direction: Literal[-1, 1] | None
     said: str
+    over: Literal["slate", "catalogue"] = "slate"
+
+
+_COMPARED: Final = re.compile(
+    r"\b(?:which|what|who)(?:'s| is| was| one is| one's| of (?:them|these|those|the two)(?: is)?| weighs| costs| runs| lasts)? (?:the )?((?:more|less|better|worse|higher|lower) [\w-]+|\w+er)\b(?! than)"
+)
+
+
+_ANY_SUCH: Final = re.compile(
+    r"\W*(?:(?:and|but|ok|so),? )*(?:is there |are there |do you have |have you (?:got )?|got )?(?:anything|something|any(?! of\b)|some(?! of\b))\b[^?]*\bthan\b"
+)
 
 
 def read_question(
-    text: str, low: str, lexicon: Lexicon, found: list[tuple[int, int, object]]
+    text: str,
+    low: str,
+    lexicon: Lexicon,
+    found: list[tuple[int, int, object]],
+    shown: bool = True,
 ) -> Asked | None:
-    """The question of a turn, or None. ``found``: values and scale words with their places."""
+    """The question of a turn, or None. ``found``: values and scale words with their places.
+
+    ``shown``: whether a slate is on screen.
+    """
     asks = "?" in low or bool(re.match(r"\W*(?:(?:and|but|ok|okay|so|hmm|wait|well|oh|also|hey),? )*(?:who|what|when|where|which|why|how|is|are|was|were|does|did|has|tell me|compare|describe|do)\b", low))  # fmt: skip
+    if re.match(r"\W*(?:please )?make (?:it|them)\b", low):
+        return None
+    if _ANY_SUCH.match(low):
+        return None  # "anything longer than the third?" asks for items
     why = _WHY.search(low)
     if why and not _WHY_NOT_ASKED.search(low) and len(low) < 120:
         return Asked("why", None, None, why.group())
     best = _superlative(low, lexicon)
     if best and (asks or re.search(r"\bof (?:these|them|those|the)\b", low)):
-        return best
+        whole = asks and of_everything(low, shown) and (bool(found) or not shown)
+        return best._replace(over="catalogue") if whole else best
+    which = _COMPARED.search(low)
+    side = side_of(which.group(1), lexicon) if which else None
+    if which and side:
+        return Asked("superlative", side[0], side[1], which.group(1))
     than = re.search(r"^\W*(?:is|are|was|were) .{2,80}? (\w+er|(?:more|less) \w+) than\b", low)
     if than:
-        found_side = _side(than.group(1), lexicon)
+        found_side = side_of(than.group(1), lexicon)
         if found_side:
             return Asked("superlative", found_side[0], found_side[1], than.group(1))
     m = lexicon.speech.pattern(_COMPARE).search(low)
@@ -115,7 +143,7 @@ def _fact(
             timed = [
                 f for f in facets if lexicon.measures[f.name].kind in ("time", "pages", "length")
             ]
-            facets = timed or facets[:1]
+            facets = timed
         if facets:
             return Asked("fact", facets[0].name, None, m.group())
     if requests:
@@ -137,14 +165,18 @@ def _fact(
         for place, _end, entry in found:
             if place >= start and isinstance(entry, ScaleWord):
                 return Asked("fact", entry.scale, None, low[start:_end])
+        past = how.end() if how else start  # "how long" asks for no length called "long"
         for place, _end, entry in found:
-            if place >= start and isinstance(entry, Value):
+            if place >= past and isinstance(entry, Value):
                 return Asked("fact", entry.facet, None, low[start:_end])
             if place >= start and isinstance(entry, str):
                 return Asked("fact", entry, None, low[start:_end])
         size = _SIZED.search(low[start:])
         if size:
             facets = lexicon.by_role("amount" if size.group(1) else "date", "number")
+            if size.group(1):
+                lengths = ("time", "pages", "length")
+                facets = [f for f in facets if lexicon.measures[f.name].kind in lengths]
             if facets:
                 return Asked("fact", facets[0].name, None, size.group())
     if re.search(r"\?|^\W*(?:is|are|was|were|does|did|has|how|what|where|who|when|which)\b", low):
@@ -168,6 +200,11 @@ def _own_words(low: str, lexicon: Lexicon) -> Asked | None:
     return None
 
 
+SUPERLATIVE: Final = re.compile(
+    r"\b(?:the )?(most|least) ([\w-]+(?: [\w-]+)?)|\b(?:the )?([a-z]{3,}est)\b"
+)
+
+
 def _superlative(low: str, lexicon: Lexicon) -> Asked | None:
     """ "which is the shortest", "the funniest of these": a facet or scale with a direction."""
     bare = re.match(
@@ -180,10 +217,8 @@ def _superlative(low: str, lexicon: Lexicon) -> Asked | None:
         m = re.search(rf"\b{words}\b", low)
         if m:
             return Asked("superlative", name, sign, m.group())
-    for m in re.finditer(
-        r"\b(?:the )?(most|least) ([\w-]+(?: [\w-]+)?)|\b(?:the )?([a-z]{3,}est)\b", low
-    ):
-        entry = _scale_of(m, lexicon)
+    for m in SUPERLATIVE.finditer(low):
+        entry = scale_of(m, lexicon)
         if entry is not None:
             turned = entry.direction * (-1 if m.group(1) == "least" else 1)
             return Asked("superlative", entry.scale, 1 if turned > 0 else -1, m.group())
@@ -220,7 +255,7 @@ def _topmost(words: str) -> list[str]:
     return [plain, "latest"] if words == "newer" else [plain]
 
 
-def _side(words: str, lexicon: Lexicon) -> tuple[str, Literal[-1, 1]] | None:
+def side_of(words: str, lexicon: Lexicon) -> tuple[str, Literal[-1, 1]] | None:
     """The facet or scale a comparative is about: "longer" -> (runtime, 1)."""
     if words in lexicon.scale_words:
         entry = lexicon.scale_words[words]
@@ -230,7 +265,7 @@ def _side(words: str, lexicon: Lexicon) -> tuple[str, Literal[-1, 1]] | None:
     return found[0] if found else None
 
 
-def _scale_of(m: re.Match[str], lexicon: Lexicon) -> ScaleWord | None:
+def scale_of(m: re.Match[str], lexicon: Lexicon) -> ScaleWord | None:
     if m.group(2):
         words = m.group(2)
         return lexicon.scale_words.get(words) or lexicon.scale_words.get(words.split(" ")[0])

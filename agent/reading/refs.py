@@ -22,6 +22,7 @@ _COUNTS: Final = {
 _ORD: Final = "|".join(_ORDINALS)
 _NUM: Final = r"\d{1,2}|" + "|".join(_COUNTS)
 _POINT: Final = (
+    r"\b(?:the\s+)?(?P<back>last but one|second[- ]to[- ]last|second last|next[- ]to[- ]last|penultimate|last but two|third[- ]to[- ]last)\b(?:\s+(?:one|@NOUN))?|"
     rf"\b(?:the\s+)?(?P<end>first|last|top|bottom|final)\s+(?P<many>{_NUM})\b(?!\s*(?:years?|decades?|minutes|hours|months|weeks))"
     rf"|\b(?:the|that|your)\s+(?P<ord>{_ORD}|last|final|bottom|top|middle)\b"
     r"(?!\s+(?:time|few|couple|years?|decades?|minutes|half|part|world|place|thing I|of all))"
@@ -47,7 +48,7 @@ class Ref(NamedTuple):
     end: int
     said: str
     item_ids: tuple[str, ...]
-    kind: str  # "ordinal", "all", "it"
+    kind: str  # "ordinal", "all", "it", "described"
 
 
 def read_refs(low: str, state: DialogueState, speech: Speech) -> list[Ref]:
@@ -58,7 +59,10 @@ def read_refs(low: str, state: DialogueState, speech: Speech) -> list[Ref]:
     out: list[Ref] = []
     for m in speech.pattern(_POINT).finditer(low):
         ids: list[str] = []
-        if m.group("many"):
+        if m.group("back"):
+            back = 3 if re.search(r"two|third", m.group("back")) else 2
+            ids = shown[-back : 1 - back] if len(shown) >= back else []
+        elif m.group("many"):
             word = m.group("many")
             n = _COUNTS.get(word) or int(word)
             ids = shown[:n] if m.group("end") in ("first", "top") else shown[-n:]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import polars as pl
 
 from agent.reading.cues import Scopes
-from agent.reading.lexicon import Found, Value
+from agent.reading.lexicon import Found
 from agent.reading.measures import Measure
 from agent.reading.refs import Ref, focus_item
 from catalog.filters import Clause, compile
@@ -23,16 +23,33 @@ if TYPE_CHECKING:
     from agent.reading.pieces import Reading
     from catalog.items import Facet
 
-_RECENT_YEARS: Final = 6
-FEW: Final = 8  # items of a category below which all items are the measure
+from agent.reading.same_as import same_as
+from agent.reading.yardsticks import (
+    among_of,
+    beyond,
+    clause_of,
+    number_of,
+    quartiles,
+    recent_or_old,
+)
+
+_PERMITTED: Final = re.compile(
+    r"\s+(?:ones? )?(?:is|are|would be|'s) (?:also |perfectly )?(?:fine|ok|okay|all ?right)\b"
+)
+_THAN_BEFORE: Final = re.compile(r"\b(?:than|as)\s+(?:any of\s+|the\s+)?$")
+_NOT_MORE: Final = re.compile(
+    r"\b(?:nothing|no|not|none|never|isn't|aren't)\s+(?:that(?:'s| is| are)\s+)?(?:any\s+|much\s+|be\s+)?$"
+)
 _THAN: Final = r"^\s+(?:@NOUN |one |ones |stuff |something )?than\s+"
 
 
 @dataclass
 class Relative:
-    clauses: list[Clause] = field(default_factory=list)
+    clauses: list[tuple[Clause, int]] = field(default_factory=list)  # and where each stands
     spans: list[tuple[int, int]] = field(default_factory=list)
     anchor: str | None = None  # the item that "funnier than that" is measured by
+    retract: list[str] = field(default_factory=list)  # facets of which the size is free now
+    compared: set[int] = field(default_factory=set)  # where items stand that are only measured by
 
 
 def read_relative(
@@ -51,7 +68,7 @@ def read_relative(
     light for a tent.
     """
     out = Relative()
-    among = _among(r, found)
+    among = among_of(r, found)
     dull = list(low)
     for s, e in numbers:
         dull[s:e] = "#" * (e - s)
@@ -61,7 +78,8 @@ def read_relative(
     ]
     places += [(x.start, x.end, x.item_ids) for x in refs]
     out.anchor = _compared_with(low, places, it)
-    _same(r, low, places, out)
+    out.compared = {s for s, _, _ in places if _THAN_BEFORE.search(low[:s])}
+    same_as(r, low, places, out)
     for facet, measure in _measured(r, places, among):
         kind = measure.kind
         for words, side in _sides(measure.more, measure.less):
@@ -70,6 +88,8 @@ def read_relative(
             for m in re.finditer(
                 rf"\b(?:(?:much|a bit|a little|slightly|way|somewhat) )?{words}\b", low
             ):
+                if _PERMITTED.match(low[m.end() :]):
+                    continue  # "pricier is fine" allows, and asks for nothing
                 if words in ("later", "earlier") and not re.match(r"\s+than\b", low[m.end() :]):
                     continue  # "see you later"
                 if re.match(
@@ -90,7 +110,7 @@ def read_relative(
                     scopes,
                 )
                 if clause is not None and not _taken(out, m.start(), m.end()):
-                    out.clauses.append(clause)
+                    out.clauses.append((clause, m.start()))
                     out.spans.append((m.start(), m.end()))
         for words, side in _sides(measure.much, measure.little):
             if words in r.lexicon.scale_words or words in r.lexicon.values:
@@ -101,54 +121,21 @@ def read_relative(
             ):
                 if _taken(out, m.start(), m.end()) or _not_a_size(low, m):
                     continue
+                if any(f.start <= m.start() < f.end for f in found):
+                    continue  # "the classics" may be a category of its own
                 if any(s < m.end() and e > m.start() for s, e, _ in places):
                     continue
-                clause = _plain(r, among, facet, kind, side, low, scopes, m)
+                if scopes.operator(m.start()) == "retract":
+                    out.retract.append(facet.name)  # "no need for it to be recent"
+                    out.spans.append((m.start(), m.end()))
+                    break
+                clause = _too(r, facet, side, low, places, m) or _plain(
+                    r, among, facet, kind, side, low, scopes, m
+                )
                 if clause is not None:
-                    out.clauses.append(clause)
+                    out.clauses.append((clause, m.start()))
                     out.spans.append((m.start(), m.end()))
     return out
-
-
-_SAME: Final = re.compile(
-    r"\b(?:(?:the )?same|(?:from|by|with|of|another from) (?:that|this|its|his|her)) ((?:main |lead )?[a-z]+(?: [a-z]+)?)\b"
-)
-
-
-_OF_ITEM: Final = re.compile(
-    r"\b(?:by|from|with|of) the ((?:main |lead )?[a-z]+(?: [a-z]+)?) (?:of|from|behind|in)\b"
-)
-
-
-def _same(
-    r: "Reading", low: str, places: list[tuple[int, int, tuple[str, ...]]], out: Relative
-) -> None:
-    """ "by the same director": the value that the item spoken of has on that facet."""
-    m = _SAME.search(low) or _OF_ITEM.search(low)
-    if m is None:
-        return
-    near = [p for p in places if m.end() <= p[0] <= m.end() + 5]
-    if m.re is _OF_ITEM and not near:
-        return
-    places = near or places
-    words = m.group(1).split(" ")
-    focus = focus_item(r.state)
-    ids = places[0][2] if places else ((focus,) if focus else ())
-    for facet in r.lexicon.facets.values():
-        names = r.lexicon.facet_words(facet.name)
-        if facet.kind not in ("people", "categories") or not facet.filterable:
-            continue
-        if not ({m.group(1), words[0], words[-1]} & names) or not ids or not r.catalog.has(ids[0]):
-            continue
-        value = r.catalog.df[facet.name][r.catalog.row(ids[0])]
-        several = [value] if isinstance(value, str) else list(value if value is not None else [])
-        if several:
-            keep = tuple(several[:3] if facet.kind == "categories" else several[:2])
-            out.clauses.append(
-                Clause(field=facet.name, op="any", values=keep, said=m.group(), turn=r.turn)
-            )
-            out.spans.append(m.span())
-        return
 
 
 def _sides(more: tuple[str, ...], less: tuple[str, ...]) -> Iterator[tuple[str, Literal[-1, 1]]]:
@@ -177,34 +164,13 @@ def _measured(
             or not (measure.more + measure.much)
         ):
             continue
-        known = sum(_number_of(r, i, name) is not None for i in ids)
+        known = sum(number_of(r, i, name) is not None for i in ids)
         if not ids and among:
             rows = pl.Series(compile(r.catalog, among))
             known = int(r.catalog.df[name].filter(rows).is_not_null().sum())
         found.append((-known, facet, measure))
     found.sort(key=lambda x: x[0])
     return [(facet, measure) for _, facet, measure in found]
-
-
-def _among(r: "Reading", found: list[Found]) -> list[Clause]:
-    """The categories spoken of, in this turn or before: what "light" and "cheap" are held against."""
-    for f in found:
-        for e in f.entries:
-            if isinstance(e, Value) and r.lexicon.facets[e.facet].role == "category":
-                return [Clause(field=e.facet, op="any", values=e.values)]
-    held = r.state.beliefs.clauses
-    return [c for c in held if c.op == "any" and r.lexicon.facets[c.field].role == "category"]
-
-
-def _quartiles(r: "Reading", facet: "Facet", among: list[Clause]) -> tuple[float, float]:
-    """The first and third quartile of a facet among items of the category spoken of."""
-    low, high = r.lexicon.ranges[facet.name][1:3]
-    if not among or facet.role == "date":
-        return low, high
-    column = r.catalog.df[facet.name].filter(pl.Series(compile(r.catalog, among))).drop_nulls()
-    if len(column) < FEW:
-        return low, high
-    return float(column.quantile(0.25) or low), float(column.quantile(0.75) or high)
 
 
 def _taken(out: Relative, start: int, end: int) -> bool:
@@ -256,6 +222,9 @@ def _versus(
 ) -> Clause | None:
     """ "newer than the second": strictly beyond that item's value; bare "newer": beyond the slate's median."""
     than = r.lexicon.speech.pattern(_THAN).match(low[end:])
+    inclusive = bool(than) and bool(_NOT_MORE.search(low[: end - len(said)]))
+    if inclusive:  # "nothing longer than the first": as long at most
+        side = -1 if side > 0 else 1
     ids: tuple[str, ...] = ()
     if than:
         stop = end + than.end()
@@ -275,26 +244,42 @@ def _versus(
         ids = named[0] if named else ((focus,) if focus else r.state.slate.item_ids)
         if not ids and similar:
             ids = (similar[-1].item_id,)
-    known = [v for v in (_number_of(r, i, facet.name) for i in ids) if v is not None]
+    known = [v for v in (number_of(r, i, facet.name) for i in ids) if v is not None]
     if not known:
-        low_q, high_q = _quartiles(r, facet, among)
+        low_q, high_q = quartiles(r, facet, among)
         if facet.role == "date":
-            return _recent_or_old(r, facet, side, said)
+            return recent_or_old(r, facet, side, said)
         value = high_q if side > 0 else low_q
-        return _clause(r, facet, side, value, said)
+        return clause_of(r, facet, side, value, said)
     known.sort()
-    if than and len(ids) > 1:
+    if than and len(ids) > 1 and not inclusive:
         value = known[-1] if side > 0 else known[0]
     else:
         value = known[len(known) // 2] if side > 0 else known[(len(known) - 1) // 2]
-    return _clause(r, facet, side, _beyond(r, facet, value, side), said)
+    return clause_of(r, facet, side, value if inclusive else beyond(r, facet, value, side), said)
 
 
-def _beyond(r: "Reading", facet: "Facet", value: float, side: int) -> float:
-    """The next value past this one: 2016 -> 2017 or 2015; of 4.3 stars 4.31 or 4.29."""
-    whole = r.catalog.df[facet.name].dtype.is_integer() or facet.role == "date"
-    small = r.lexicon.measures[facet.name].kind == "stars" or value < 10
-    return round(value + side * (0.01 if small and not whole else 1), 2)
+_TOO: Final = re.compile(
+    r"\b(?:is|are|was|were|look|looks|seem|seems|but|both|all|'s|'re)\s+(?:a bit |a little |far |way |much |just )?too\s+$"
+)
+
+
+def _too(
+    r: "Reading",
+    facet: "Facet",
+    side: Literal[-1, 1],
+    low: str,
+    places: list[tuple[int, int, tuple[str, ...]]],
+    m: re.Match[str],
+) -> Clause | None:
+    """ "the last two are too dear": less than these."""
+    start = max((low.rfind(c, 0, m.start()) for c in ".!?;"), default=-1)
+    ids = [i for s, e, several in places if start < s and e <= m.start() for i in several]
+    known = [v for i in ids if (v := number_of(r, i, facet.name)) is not None]
+    if not known or not _TOO.search(low[: m.start()]):
+        return None
+    value = min(known) if side > 0 else max(known)
+    return clause_of(r, facet, -side, beyond(r, facet, value, -side), m.group())
 
 
 def _plain(
@@ -323,34 +308,11 @@ def _plain(
     if too or operator in ("not", "dislike"):
         side = -1 if side > 0 else 1
         if kind == "date":
-            return _recent_or_old(r, facet, side, m.group(), half=True)
+            return recent_or_old(r, facet, side, m.group(), half=True)
     if kind == "date":
-        return _recent_or_old(r, facet, side, m.group())
-    low_q, high_q = _quartiles(r, facet, among)
+        return recent_or_old(r, facet, side, m.group())
+    low_q, high_q = quartiles(r, facet, among)
     flipped = too or operator in ("not", "dislike")
     value = (high_q if side < 0 else low_q) if flipped else (high_q if side > 0 else low_q)
     fine = r.lexicon.measures[facet.name].kind == "stars"
-    return _clause(r, facet, side, value if fine else round(value), m.group())
-
-
-def _recent_or_old(
-    r: "Reading", facet: "Facet", side: Literal[-1, 1], said: str, half: bool = False
-) -> Clause:
-    _, quarter, upper, newest = r.lexicon.ranges[facet.name]
-    if side > 0:
-        value = round((quarter + newest) / 2) if half else newest - _RECENT_YEARS
-    else:
-        value = upper if half else quarter
-    return _clause(r, facet, side, float(round(value)), said)
-
-
-def _clause(r: "Reading", facet: "Facet", side: int, value: float, said: str) -> Clause:
-    op: Literal["ge", "le"] = "ge" if side > 0 else "le"
-    return Clause(field=facet.name, op=op, values=(float(value),), said=said, turn=r.turn)
-
-
-def _number_of(r: "Reading", item_id: str, name: str) -> float | None:
-    if not r.catalog.has(item_id):
-        return None
-    value = r.catalog.df[name][r.catalog.row(item_id)]
-    return None if value is None else float(value)
+    return clause_of(r, facet, side, value if fine else round(value), m.group())

@@ -32,14 +32,14 @@ _WORDS: Final = """
     prefer preferably pretty quite rather really recent recently recommend recommendation
     recommendations recommended right role same say search searching see seen set she should
     show similar since so some somebody someone something somewhat sort sorts spirit starring
-    still stuff style such suggest suggestion suggestions suppose sure take tell terms than
+    still stories story stuff style such suggest suggestion suggestions suppose sure take tell terms than
     thank thanks that that's thats the their them then there there's theres these they thing
     things think this those though title to today tonight too top try type types uh um under
     up us use usual usually vein version very wanna want wants was wasnt way we weather week weekend welcome well were what what's whatever when where
     which while who whole why will wish with without wont would wouldnt yeah year years yep
     yes yet you you're your yourself
     """.split()
-_STOP: Final = frozenset(fold(w) for w in _WORDS)
+STOP: Final = frozenset(fold(w) for w in _WORDS)
 _COMPANY: Final = re.compile(
     r"\b(?:with|for) (?:my|our|the|his|her|some|a few|a|an)(?: \w+){0,2}? (?:mum|mom|mother|dad|father|grand\w+|"
     r"wife|husband|girlfriend|boyfriend|partner|friends?|mates?|brothers?|sisters?|parents?|family|kids?|"
@@ -107,7 +107,7 @@ def _trim(piece: list[Token], nouns: frozenset[str], soft: list[tuple[int, int]]
     """A piece without function words, nouns of the domain, and fillers at either end."""
 
     def empty(t: Token) -> bool:
-        filler = t.word in _STOP or t.word in nouns or t.word.isdigit()
+        filler = t.word in STOP or t.word in nouns or t.word.isdigit()
         return filler and not any(s <= t.start < e for s, e in soft)
 
     words = list(piece)

@@ -13,11 +13,12 @@ _FREE: Final = re.compile(
     r"\b(?:any|whatever|whichever|no matter (?:the|what|which)|all|every|no particular|no specific|open to (?:any|all)|not fussed about(?: the)?)\s+$"
 )
 _FREE_AFTER: Final = re.compile(
-    r"^\s*(?:really )?(?:doesn'?t|does not|don'?t|do not|isn'?t|is not)?\s*(?:matter|important|a (?:big )?(?:deal|issue)|(?:is|are|would be|will be)? ?(?:fine|ok|okay|open|flexible|optional|good|irrelevant))\b"
+    r"^\s*(?:(?:can|may|could) be (?:anything|any|whatever|open)\b|(?:is|are)(?:n'?t| not| no) (?:an? |the )?(?:big )?(?:issue|object|matter|problem|concern|factor|deal|limit)\b|(?:really )?(?:doesn'?t|does not|don'?t|do not|isn'?t|is not)?\s*(?:matter|important|a (?:big )?(?:deal|issue)|(?:is|are|would be|will be)? ?(?:fine|ok|okay|open|flexible|optional|good|irrelevant))\b)"
 )
 _EVERYTHING: Final = re.compile(
     r"\b(?:all (?:my |the |of the |of my )?(?:filters?|constraints?|restrictions?|limits?|conditions?|criteria)|everything i said|the filters|my filters)\b"
 )
+_ANYWHERE: Final = re.compile(r"\b(?:from|made|set) (?:anywhere|wherever)\b")
 _SUBJECT: Final = re.compile(
     r"\b(?:the|that|this)\s+(?:\w+\s+){0,2}(?:thing|topic|subject|part|bit|stuff|idea|plot)\b"
 )
@@ -49,6 +50,11 @@ def read_facet_words(
                 said.hard.append(m.span())
                 break
         del facet
+    anywhere = _ANYWHERE.search(low)
+    if anywhere and (origin := lexicon.by_role("origin")):
+        said.indifferent.append(origin[0].name)
+        said.retract += [origin[0].name] if origin[0].name in held else []
+        said.hard.append(anywhere.span())
     _prefer_held(said, lexicon, held)
     cue = next((c for c in scopes.cues if c.operator == "retract"), None)
     if cue is None or free_turn:

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from agent.reading import intents
+from agent.reading.counts import read_count
 from agent.reading.cues import Scopes
 from agent.reading.decide import decide_intent, settle
+from agent.reading.lexicon import ScaleWord
 from agent.reading.mentions import read_mentions
 from agent.reading.pieces import Pieces, Reading, find_pieces, within
 from agent.reading.questions import Asked, read_question
@@ -14,12 +15,15 @@ from agent.reading.refs import Ref, focus_item, read_all, read_it
 from agent.reading.relative import read_relative
 from agent.reading.remainder import read_about
 from agent.reading.retract import read_facet_words
-from agent.reading.sensed import sensed_subjects
-from agent.reading.values import Said, pick, read_values
+from agent.reading.senses import pick
+from agent.reading.sets import of_a_set
+from agent.reading.subjects import about_of, anew, avoided, own_request
+from agent.reading.values import Said, read_values
 from agent.state import About, Mention, Question, StateUpdate
 from catalog.filters import Clause
 from tools.names import tokens
 
+_OF_SETS: Final = ("which", "count")
 _ONE_MEANT: Final = r"\b(?:it|its|that one|this one|the @NOUN)\b"
 
 
@@ -31,8 +35,11 @@ def read(r: Reading) -> StateUpdate:
     every = read_all(p.masked, r.state)
     counted = [(n.start, n.end) for n in p.numbers]
     relative = read_relative(r, p.masked, p.scopes, p.links, p.refs, it, counted, p.found)
-    mentions = read_mentions(r, p, it, every, asked, asked_in)
+    mentions = read_mentions(r, p, it, every, asked, asked_in, relative.compared)
     anchor = next((m.item_id for m in mentions if m.relative), None) or relative.anchor
+    asked_of = asked_in if asked and (asked.kind in _OF_SETS or asked.over == "catalogue") else None
+    if asked_of:
+        asked_in = None  # its words say which items are meant, and are read as ever
     live = [f for f in p.found if not within(f.start, asked_in)]
     said = read_values(
         p.masked, live, [x for x in p.links if not within(x.start, asked_in)], p.scopes, r.lexicon,
@@ -40,21 +47,30 @@ def read(r: Reading) -> StateUpdate:
     )  # fmt: skip
     said.hard += [(one.start, one.end) for one in p.found if one not in live]
     _numbers(r, p, said, asked_in, relative.spans)
-    for clause, span in zip(relative.clauses, relative.spans, strict=True):
-        if not within(span[0], asked_in):
-            said.add.append(clause)
+    figures = {(c.field, c.op) for c in said.add}  # "old, 1999 at the latest": the figure counts
+    said.add += [
+        c
+        for c, place in relative.clauses
+        if not within(place, asked_in) and (c.field, c.op) not in figures
+    ]
+    said.retract += relative.retract
     said.hard += relative.spans
+    criteria = tuple(said.add) if asked_of else ()
+    if asked_of:
+        said = Said(hard=[*said.hard, asked_of])
     read_facet_words(p.masked, r.lexicon, r.state, p.scopes, said)
     if asked:
         said.hard.append(asked_in or (0, 0))
     said.hard += [(x.start, x.end) for x in p.links] + [(x.start, x.end) for x in p.refs]
     said.hard += [(x.start, x.end) for x in (it, every) if x]
     unknown = _unknown(r, p, said)
-    count = intents.read_count(p.masked, r.lexicon.speech) if not p.refs else None
-    avoid = _avoided(r, p, said)
-    about = _about(r, p, said, bool(mentions), unknown)
+    count = read_count(_covered(r, p), r.lexicon.speech)
+    avoid = avoided(r, p, said)
+    about = about_of(r, p, said, bool(mentions), unknown)
     mentions = _taken_back(r, p, mentions, said)
     question = _as_question(r, asked, mentions, p, it, every)
+    if question and asked_of:
+        question = question.model_copy(update={"clauses": criteria})
     update = StateUpdate(
         intent="chat",
         mentions=tuple(_dedupe(mentions)),
@@ -69,9 +85,26 @@ def read(r: Reading) -> StateUpdate:
         indifferent=tuple(dict.fromkeys(said.indifferent)),
     )
     update = decide_intent(r, update, bool(every or it or p.refs))
-    if about and r.state.beliefs.about and _anew(r):
+    update = update.model_copy(update={"anew": own_request(r, update)})
+    if about and r.state.beliefs.about and anew(r):
         update = update.model_copy(update={"retract": (*update.retract, "about")})
     return settle(r, update) if r.sensed is not None else update
+
+
+def _covered(r: Reading, p: Pieces) -> str:
+    """The turn for counting: names, references and amounts covered, categories as things."""
+    covered = [(x.start, x.end, "x") for x in p.links]
+    covered += [(x.start, x.end, "x") for x in p.refs] + [(n.start, n.end, "x") for n in p.numbers]
+    for f in p.found:
+        entry = pick(f, r.low, r.lexicon)
+        if not isinstance(entry, ScaleWord) and r.lexicon.facets[entry.facet].role == "category":
+            covered.append((f.start, f.end, r.lexicon.domain.noun_many))
+    text, last = "", 0
+    for start, end, word in sorted(covered):
+        if start >= last:
+            text += p.masked[last:start] + word
+            last = end
+    return text + p.masked[last:]
 
 
 def _taken_back(r: Reading, p: Pieces, mentions: list[Mention], said: Said) -> list[Mention]:
@@ -118,14 +151,21 @@ def _question(r: Reading, p: Pieces) -> tuple[Asked | None, tuple[int, int] | No
     ]
     places += [(n.start, n.end, n.field) for n in p.numbers]
     places += [(x.start, x.end, x.facet) for x in p.links if x.kind == "person"]
-    start = 0
-    for m in re.finditer(r"[^.!?\n]*(?:[.!?\n]+|$)", p.masked):
+    masked = list(p.masked)
+    for ref in p.refs:
+        if ref.kind == "described":  # "how long is the newest one?" asks for no superlative
+            masked[ref.start : ref.end] = "x" * (ref.end - ref.start)
+    for m in re.finditer(r"[^.!?\n]*(?:[.!?\n]+|$)", "".join(masked)):
         start, end = m.span()
-        sentence = p.masked[start:end]
+        sentence = m.group()
         if not sentence.strip():
             continue
         inside = [(a - start, b - start, e) for a, b, e in places if start <= a < end]
-        asked = read_question(r.text[start:end], sentence, r.lexicon, inside)
+        shown = bool(r.state.slate.item_ids)
+        kind = of_a_set(sentence, shown)
+        if kind and inside:
+            return Asked(kind, None, None, sentence), (start, end)
+        asked = read_question(r.text[start:end], sentence, r.lexicon, inside, shown)
         if asked and asked.kind == "fact" and asked.field is None:
             if not _points_at_item(p, r, start, end):
                 continue
@@ -161,6 +201,8 @@ def _points_at_item(p: Pieces, r: Reading, start: int, end: int) -> bool:
 
 def _about_items(asked: Asked, r: Reading, p: Pieces, sentence: str) -> bool:
     """A question needs something to be about: a named item or something on screen."""
+    if asked.over == "catalogue":
+        return bool(asked.field)
     if r.state.slate.item_ids or any(x.kind == "item" for x in p.links):
         return True
     if r.state.beliefs.mentions and re.search(r"\b(?:it|that|this|they)\b", sentence):
@@ -188,11 +230,13 @@ def _as_question(
         focus = focus_item(r.state)
         unknown = r.linker.unknown(r.text, p.links)
         ids = [focus] if focus and not unknown else []
-    if asked.kind == "superlative" and len(ids) == 1:
+    if (asked.kind == "superlative" and len(ids) == 1) or asked.over == "catalogue":
         ids = []
+    if asked.kind in _OF_SETS and not ids:
+        ids = list(r.state.slate.item_ids)
     return Question(
         kind=asked.kind, item_ids=tuple(dict.fromkeys(ids)), field=asked.field,
-        direction=asked.direction, said=asked.said.strip(),
+        direction=asked.direction, said=asked.said.strip(), over=asked.over,
     )  # fmt: skip
 
 
@@ -243,75 +287,3 @@ def _unknown(r: Reading, p: Pieces, said: Said) -> list[str]:
             continue
         out.append(name)
     return out
-
-
-_NOTHING_ABOUT: Final = (
-    r"\b(?:nothing|no (?:more )?(?:@NOUN|ones|stories)|not|"
-    r"(?:don'?t|do not|didn'?t|wouldn'?t) want (?:anything|something|any|@NOUN)?|"
-    r"avoid (?:anything|everything|@NOUN)?|without anything|anything but)\s*"
-    r"(?:about|on|involving|featuring|set in|set on|that deals with|with)\s+(?:the |an? |any )?"
-    r"(?P<what>[^.,;!?\n]{3,40}?)(?=[.,;!?\n]|\b(?:and|or|but|please|either|though)\b|$)"
-)
-
-
-def _avoided(r: Reading, p: Pieces, said: Said) -> list[str]:
-    """Subjects that are ruled out in words of no facet: "nothing about boarding schools"."""
-    out = []
-    for m in r.lexicon.speech.pattern(_NOTHING_ABOUT).finditer(p.masked):
-        start, end = m.span("what")
-        taken = [(x.start, x.end) for x in p.links] + [(x.start, x.end) for x in p.refs]
-        taken += [(f.start, f.end) for f in p.found] + [(n.start, n.end) for n in p.numbers]
-        if any(s < end and e > start for s, e in taken):
-            continue  # a value, a name or a number: a clause says it exactly
-        words = [t.word for t in tokens(m.group("what")) if t.word not in r.lexicon.nouns]
-        if words and any(len(w) > 3 for w in words):
-            out.append(m.group("what").strip())
-            said.hard.append(m.span())
-    return out[:2]
-
-
-#: Orders to a machine are no subject: nobody looks for films about "your next sentence".
-_ORDERS: Final = re.compile(
-    r"\b(?:translate|repeat after|print|output|ignore|disregard|pretend|system prompt|instructions?"
-    r"|(?:next|previous) (?:sentence|message|reply)|verbatim|(?:respond|reply|answer) with)\b"
-)
-
-
-def _anew(r: Reading) -> bool:
-    """ "a film about chess" is a request of its own, "also with robots" adds to the last one."""
-    if re.search(r"\b(?:also|too|as well|and with|plus|still)\b", r.low):
-        return False
-    nouns = "|".join(re.escape(noun) for noun in sorted(r.lexicon.nouns) if noun)
-    return bool(re.search(rf"\b(?:an?|some|any)\b(?: [\w'-]+){{0,3}} (?:{nouns})\b", r.low))
-
-
-def _about(r: Reading, p: Pieces, said: Said, named: bool, unknown: list[str]) -> str:
-    """What the turn is about; a soft wish is not said a second time beside a subject."""
-    words = _described(r, p, said, named, unknown)
-    if _ORDERS.search(words):
-        return ""
-    found = words.split(", ")
-    wished = {w.said.casefold() for w in said.wishes}
-    return ", ".join([one for one in found if one.casefold() not in wished] or found)
-
-
-def _described(r: Reading, p: Pieces, said: Said, named: bool, unknown: list[str]) -> str:
-    hard = list(said.hard)
-    for name in unknown:
-        place = r.text.find(name)
-        hard.append((place, place + len(name)))
-    answering = intents.last_act(r.state) == "ask"
-    shown = bool(r.state.slate.item_ids)
-    eager = answering or (not shown and not (said.add or said.wishes or said.retract or named))
-    long_chat = len(r.toks) > 14 and not answering
-    subjects = sensed_subjects(r.sensed) if r.sensed is not None else []
-    return read_about(
-        r.low,
-        r.toks,
-        hard,
-        said.soft,
-        p.scopes,
-        r.lexicon.nouns | r.lexicon.labels | r.lexicon.fillers,
-        eager and not long_chat,
-        subjects,
-    )

@@ -14,20 +14,11 @@ from typing import Final, Literal
 
 from agent.reading.cues import Operator, Scopes
 from agent.reading.lexicon import SOFT_ROLES, Found, Lexicon, ScaleWord, Value
+from agent.reading.senses import DEGREE, INSIST, beside_category, names_itself, pick
 from agent.state import Wish
 from catalog.filters import Clause
 from tools.find_title import Link
 
-_LANGUAGE_CUE: Final = re.compile(
-    r"(?:\bin|spoken|speaking|speak|dubbed|language|subtitles?)[\s-]*$"
-)
-_LANGUAGE_AFTER: Final = re.compile(
-    r"^[\s-]*(?:language|speaking|spoken|dubbed|subtitle[sd]?|audio|dialogue|with)\b"
-)
-_INSIST: Final = re.compile(r"\b(?:must|(?<!not )(?<!n't )(?:has|have|needs?) to)\b[^.,;!?]{0,30}$")
-_DEGREE: Final = re.compile(
-    r"\b(?P<d>more|less|too|not so|not as|not too|not that|not very|not overly|not particularly|isn'?t (?:too|so|that|very|as)|less of|a bit too|way too|overly|so)\s+(?:\w+ly\s+)?(?:a |an )?$"
-)
 _BOTH: Final = re.compile(
     r"\b(?:both|as well as|mix(?:ed|ture)? (?:of|with)|cross between|combination of|blend of|combine[sd]?|at the same time|plus)\b"
 )
@@ -66,40 +57,6 @@ class _Hit:
     values: tuple[str, ...]
 
 
-def pick(found: Found, low: str, lexicon: Lexicon) -> Value | ScaleWord:
-    """The reading of a surface that its context asks for."""
-    scale = next((e for e in found.entries if isinstance(e, ScaleWord)), None)
-    values = [e for e in found.entries if isinstance(e, Value)]
-    if values and _INSIST.search(low[: found.start]):
-        scale = None
-    if scale is not None:
-        own = [v for v in values if _names_itself(v, found.said, lexicon)]
-        if not own or scale.compares:
-            return scale
-        values = own
-    by_role = {lexicon.facets[v.facet].role: v for v in values}
-    before, after = low[: found.start], low[found.end :]
-    if "language" in by_role and (
-        _LANGUAGE_CUE.search(before) or _LANGUAGE_AFTER.match(after) or "origin" not in by_role
-    ):
-        return by_role["language"]
-    for role in ("category", "origin", "audience", "maker", "tag", "mood"):
-        if role in by_role:
-            return by_role[role]
-    return values[0]
-
-
-def _names_itself(value: Value, said: str, lexicon: Lexicon) -> bool:
-    """ "romance" names the category Romance; "funny" is only a synonym of Comedy."""
-    if lexicon.facets[value.facet].role != "category":
-        return False
-    if len(value.values) > 1:
-        return True
-    stem = said.lower().rstrip("s")
-    name = value.values[0].lower()
-    return stem[:3] == name[:3] and said.lower() != "romantic"
-
-
 def read_values(
     low: str,
     found: list[Found],
@@ -117,7 +74,7 @@ def read_values(
     for n, one in enumerate(found):
         entry = pick(one, low, lexicon)
         operator = scopes.operator(one.start)
-        entry = _beside_category(found, n, entry, low, lexicon)
+        entry = beside_category(found, n, entry, low, lexicon)
         if operator in ("retract", "indifferent") and one.said.lower() in lexicon.labels:
             continue  # "forget the language": the facet, not a theme of that name
         if _only_told(low, one, scopes.cued(one.start), isinstance(entry, Value), lexicon):
@@ -143,13 +100,13 @@ def read_values(
         elif (
             role in SOFT_ROLES
             and entry.facet not in lexicon.complete
-            and not _INSIST.search(low[: one.start])
+            and not INSIST.search(low[: one.start])
         ):
             said.soft.append((one.start, one.end))
             said.wishes += _mood_wish(one, entry, lexicon, turn)
         else:
             wanted.setdefault(entry.facet, []).append(hit)
-            narrower = role == "category" and not _names_itself(entry, one.said, lexicon)
+            narrower = role == "category" and not names_itself(entry, one.said, lexicon)
             (said.soft if narrower else said.hard).append((one.start, one.end))
             if role in SOFT_ROLES:
                 insisted |= {(entry.facet, v) for v in entry.values}
@@ -167,24 +124,6 @@ def read_values(
         said.add.append(_wanted(facet, hits, low, turn, together=people and not tastes))
     _foreign(said, low, scopes, lexicon, turn)
     return said
-
-
-def _beside_category(
-    found: list[Found], n: int, entry: Value | ScaleWord, low: str, lexicon: Lexicon
-) -> Value | ScaleWord:
-    """ "romantic thriller": an adjective right before a category is a category too."""
-    if not isinstance(entry, ScaleWord) or entry.compares or n + 1 >= len(found):
-        return entry
-    own = [e for e in found[n].entries if isinstance(e, Value)]
-    own = [e for e in own if lexicon.facets[e.facet].role == "category"]
-    following = pick(found[n + 1], low, lexicon)
-    if (
-        not own
-        or low[found[n].end : found[n + 1].start].strip()
-        or isinstance(following, ScaleWord)
-    ):
-        return entry
-    return own[0] if following.facet == own[0].facet else entry
 
 
 def _only_told(low: str, one: Found, operator: Operator, value: bool, lexicon: Lexicon) -> bool:
@@ -207,7 +146,7 @@ def _only_told(low: str, one: Found, operator: Operator, value: bool, lexicon: L
 
 
 def _degree_negates(low: str, start: int) -> bool:
-    m = _DEGREE.search(low[max(0, start - 30) : start])
+    m = DEGREE.search(low[max(0, start - 30) : start])
     return bool(m) and m is not None and m.group("d") != "more" and m.group("d") != "so"
 
 
@@ -276,7 +215,8 @@ def _mood_wish(
         word = lexicon.scale_words.get(value.lower())
         if word is not None:
             sign: Literal[-1, 1] = 1 if word.direction * direction > 0 else -1
-            return [Wish(scale=word.scale, direction=sign, said=one.said, turn=turn)]
+            said = one.said if direction > 0 else f"less {one.said}"
+            return [Wish(scale=word.scale, direction=sign, said=said, turn=turn)]
     return []
 
 
@@ -297,7 +237,7 @@ def _wish(
     if operator in ("seen", "unseen"):
         return
     direction = entry.direction
-    degree = _DEGREE.search(low[max(0, one.start - 30) : one.start])
+    degree = DEGREE.search(low[max(0, one.start - 30) : one.start])
     word = degree.group("d") if degree else ""
     compares = entry.compares
     if word == "more":
@@ -314,6 +254,8 @@ def _wish(
         direction = -1 if direction == 1 else 1
     start = one.start - (len(degree.group()) if degree and word else 0)
     text = low[start : one.end].strip()
+    if refused and not word and not told:
+        text = f"less {text}"  # "nothing gory" must never come back as "something gory"
     relative = anchor if compares or word in ("less", "more") else None
     said.wishes.append(
         Wish(scale=entry.scale, direction=direction, said=text, relative_to=relative, turn=turn)

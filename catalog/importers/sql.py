@@ -2,13 +2,14 @@
 
     sqlite:///shop.db?table=items                     (Python's own driver)
     sqlite:////home/me/shop.db?query=SELECT * FROM items WHERE price > 0
-    postgresql://user:password@host/shop?table=items  (SQLAlchemy: pip install sqlalchemy psycopg)
+    postgresql://user:password@host/shop?table=items  (SQLAlchemy: requirements/sql.txt)
 
 Rows are counted as they come; that number is the "line" of a rejected row.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from pathlib import Path
@@ -22,6 +23,8 @@ from catalog.errors import BuildError
 from catalog.tables import CHUNK, Table, as_text, frame_of, tidy
 
 NAME = re.compile(r"^[\w$]+(?:\.[\w$]+)?$")
+#: PostgreSQL's driver is named, as SQLAlchemy's own choice differs from version to version.
+DRIVER = re.compile(r"^postgres(?:ql)?://")
 USUAL = "sqlite:///shop.db?table=items or postgresql://user@host/shop?table=items"
 
 
@@ -94,7 +97,9 @@ def _sqlite(connection: sqlite3.Connection, statement: str) -> list[pl.DataFrame
 
 
 def _plain(value: Any) -> str | None:
-    return None if isinstance(value, bytes) else as_text(value)
+    if isinstance(value, list):  # a PostgreSQL array
+        return json.dumps([as_text(one) for one in value if one is not None], ensure_ascii=False)
+    return None if isinstance(value, bytes | memoryview) else as_text(value)
 
 
 def _alchemy(base: str, statement: str) -> list[pl.DataFrame]:
@@ -104,11 +109,15 @@ def _alchemy(base: str, statement: str) -> list[pl.DataFrame]:
     except ImportError as error:
         raise BuildError(
             f"{shown(base)} needs SQLAlchemy and the database's driver: "
-            "`.venv/bin/python -m pip install sqlalchemy 'psycopg[binary]'` (for PostgreSQL)."
+            "`.venv/bin/python -m pip install -r requirements/sql.txt -c constraints.txt`."
         ) from error
+    engine = None
     try:
-        engine = sqlalchemy.create_engine(base)
-        with engine.connect().execution_options(stream_results=True) as connection:
+        engine = sqlalchemy.create_engine(DRIVER.sub("postgresql+psycopg://", base))
+        options: dict[str, Any] = {"stream_results": True}
+        if engine.dialect.name == "postgresql":  # whatever the query calls, nothing is written
+            options["postgresql_readonly"] = True
+        with engine.connect().execution_options(**options) as connection:
             found = connection.execute(sqlalchemy.text(statement))
             names = list(found.keys())
             frames = []
@@ -119,4 +128,21 @@ def _alchemy(base: str, statement: str) -> list[pl.DataFrame]:
                 )
             return frames
     except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
-        raise BuildError(f"{shown(base)} cannot be read: {error}.") from error
+        raise BuildError(f"{shown(base)} cannot be read: {_reason(error, engine)}.") from error
+    finally:
+        if engine is not None:
+            engine.dispose()
+
+
+def _reason(error: Exception, engine: Any) -> str:
+    """What the database said, in one line; for an unknown table also which ones there are."""
+    import sqlalchemy
+
+    said = str(getattr(error, "orig", None) or error).strip().splitlines()[0].rstrip(".")
+    if "does not exist" not in said or "relation" not in said:
+        return said
+    try:
+        names = sqlalchemy.inspect(engine).get_table_names()
+    except sqlalchemy.exc.SQLAlchemyError:
+        return said
+    return f"{said}; it has the tables {', '.join(sorted(names)[:20]) or '(none)'}"

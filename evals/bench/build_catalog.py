@@ -69,35 +69,68 @@ def main(
     print(json.dumps([*results, {"step": "embedding", "rows": rows, "s": round(rows / rate)}]))
 
 
+KINDS = "kettle lamp rug desk shelf vase clock stool bowl tray mirror bench".split()
+COLOURS = "amber blue coral grey ivory jade ochre plum rust sage slate white".split()
+STUFF = "birch brass clay copper cork glass iron linen oak pewter silk willow".split()
+SYLLABLES = (
+    "bel dor fen gal hol jun kar lum mer nor ost pel quin rav sol tam ul vor wen zel".split()
+)
+ROOMS = ["kitchen", "kitchen;hall", "study", "bedroom;study", "garden", "hall", "bathroom"]
+
+
+def names(numbers: np.ndarray) -> list[str]:
+    """Invented proper names, another one for every number below 160,000: "Feldorvora"."""
+    k = len(SYLLABLES)
+    return [
+        "".join(SYLLABLES[n // k**i % k] for i in range(3 if n < k**3 else 4)).capitalize()
+        for n in numbers.tolist()
+    ]
+
+
 def invent(path: Path, taken: Path, new: Path, n: int, rng: np.random.Generator) -> None:
-    """A shop's table, who bought what, and ten rows that come later."""
-    kinds = np.array("kettle lamp rug desk shelf vase clock stool bowl tray".split())
-    rooms = np.array(["kitchen", "kitchen;hall", "study", "bedroom;study", "garden"])
-    makers = np.array([f"Maker {k}" for k in range(400)])
+    """A shop's table, who bought what, and ten rows that come later.
+
+    Titles are such as people would name: "Feldor Amber Oak Lamp", at a million all different.
+    """
     pick = rng.integers
-    kind = kinds[pick(len(kinds), size=n)]
     number = np.arange(n)
-    maker = makers[pick(len(makers), size=n)]
+    kind = np.array(KINDS)[pick(len(KINDS), size=n)]
+    colour = np.array(COLOURS)[pick(len(COLOURS), size=n)]
+    stuff = np.array(STUFF)[pick(len(STUFF), size=n)]
+    called = names(number % 160_000)
+    maker = np.array([f"{name} Works" for name in names(np.arange(20_000))])
     frame = pl.DataFrame(
         {
             "sku": [f"s-{k}" for k in number],
-            "name": [f"{a} {b} {c}" for a, b, c in zip(maker, kind, number, strict=True)],
+            "name": [
+                f"{a} {b} {c} {d}".title()
+                for a, b, c, d in zip(called, colour, stuff, kind, strict=True)
+            ],
             "type": kind,
-            "maker": maker,
-            "rooms": rooms[pick(len(rooms), size=n)],
+            "maker": maker[(len(maker) * rng.random(n) ** 3).astype(np.int64)],
+            "colour": colour,
+            "material": stuff,
+            "rooms": np.array(ROOMS)[pick(len(ROOMS), size=n)],
             "price (€)": [f"{p:.2f}" for p in rng.lognormal(3.5, 0.8, n)],
             "weight": [f"{g} g" for g in pick(50, 9000, size=n)],
             "stock": pick(40, size=n),
             "year": pick(1990, 2026, size=n),
             "description": [
-                f"A {k} of the plain kind, number {i % 977}, made for people who like it quiet."
-                for i, k in enumerate(kind)
+                f"A {b} {d} of {c}, the {a} pattern, made for people who like a quiet {e}."
+                for a, b, c, d, e in zip(
+                    called,
+                    colour,
+                    stuff,
+                    kind,
+                    rng.choice(["room", "morning", "hour"], n),
+                    strict=True,
+                )
             ],
         }
     )
     frame.write_csv(path)
     frame.head(10).with_columns(
-        (pl.col("sku") + "-new").alias("sku"), (pl.col("name") + " new").alias("name")
+        (pl.col("sku") + "-new").alias("sku"), (pl.col("name") + " Twin").alias("name")
     ).write_csv(new)
     m = 3 * n
     item = (n * rng.random(m) ** 2).astype(np.int64)

@@ -1,12 +1,15 @@
 """How long until a new item can be recommended, in a catalogue of a million.
 
     python -m evals.bench.insert --items 1000000
+    python -m evals.bench.insert --items 1000000 --agent --home DIR
 
 From the new item's text to its place at the top of a slate, nothing retrained: embed the text,
 take the nearest free semantic ID, insert it into the mask (a copy, so that slates being written
 on the old one go on), append its vector, and write a slate under the new mask with the prior
 alone. Meanwhile another thread decodes slates on whichever mask is current, as a server would.
 The catalogue is drawn at random (float16 vectors, unique codes, codebooks of unit vectors).
+With ``--agent`` it is measured as people meet it (``evals.bench.through_agent``): a table of that
+size built by ``catalog.build``, an agent talking over it, rows brought in by ``catalog.update``.
 The last line is JSON; exit status 1 when an item was not recommended or a decoder met a dead
 end.
 """
@@ -16,6 +19,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -28,6 +32,7 @@ from catalog.embed import Embedder
 from catalog.errors import ParleyError, SlateError
 from catalog.trie import SlateMask
 from evals.bench.slate_mask import random_codes
+from evals.bench.through_agent import through_agent
 
 WIDTH = 384
 ROOM = 4096  #: rows that vectors and codes may grow by before their arrays are copied
@@ -144,11 +149,15 @@ def main(
     items: Annotated[int, typer.Option(min=1000, max=10_000_000)] = 1_000_000,
     inserts: Annotated[int, typer.Option(min=1, max=ROOM, help="one after the other")] = 30,
     seed: Annotated[int, typer.Option()] = 0,
+    agent: Annotated[bool, typer.Option("--agent", help="through a running agent")] = False,
+    home: Annotated[Path, typer.Option(help="with --agent: folder for some gigabytes")] = Path(
+        "runs/insert"
+    ),
 ) -> None:
     """Measure the way of a new item into slates."""
     torch.set_num_threads(1)
     try:
-        result = measure(items, inserts, seed)
+        result = through_agent(home, items, inserts) if agent else measure(items, inserts, seed)
     except ParleyError as error:
         typer.echo(f"bench: {error}", err=True)
         raise typer.Exit(2) from error

@@ -65,7 +65,7 @@ function shut(chip) {
 }
 
 /** What a fieldset says: the belief it was made from, with what its fields hold now. */
-function read(fieldset) {
+export function read(fieldset) {
   const value = JSON.parse(fieldset.dataset.value);
   const field = name => fieldset.querySelector(`[name="${name}"]`);
   if (field("op")) value.op = field("op").value;

@@ -7,6 +7,7 @@ import * as shell from "./shell.js";
 import { clearTicks, redrawTicks } from "./cards.js";
 import { listen, showKnown } from "./known.js";
 import { hide } from "./proof.js";
+import { showThumbs } from "./thumbs.js";
 import { showTrace } from "./look.js";
 
 const $ = id => document.getElementById(id);
@@ -41,6 +42,7 @@ function show({ first, exchanges, known }) {
   hide();
   talk.write(first, exchanges);
   showKnown(known);
+  showThumbs(now.thread);
   redrawTicks();
   settle();
 }

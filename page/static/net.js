@@ -29,10 +29,13 @@ export async function request(path, { method = "GET", query = {}, body, signal }
     for (const one of [value].flat()) address.searchParams.append(name, one);
   }
   const headers = { "X-Parley-User": user() };
-  if (body) headers["Content-Type"] = "application/json";
+  const name = localStorage.getItem("parley-name");
+  if (name) headers["X-Parley-Name"] = encodeURIComponent(name);
+  if (body instanceof Blob) headers["Content-Type"] = "application/octet-stream";
+  else if (body) headers["Content-Type"] = "application/json";
   let answer;
   try {
-    answer = await fetch(address, { method, headers, signal, body: body && JSON.stringify(body) });
+    answer = await fetch(address, { method, headers, signal, body: body instanceof Blob ? body : body && JSON.stringify(body) });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Gone("Parley cannot be reached.");

@@ -14,6 +14,7 @@ from agent.agent import Agent, Event
 from agent.errors import LLMError
 from agent.graph import Parts
 from agent.llm import Completion, Request
+from agent.profile import Held
 from agent.realise import plain_sentence
 from agent.recommending import Chosen, Recommender
 from agent.respond import Writer
@@ -44,6 +45,7 @@ class ByPopularity(Recommender):
         candidates: Sequence[str] = (),
         *,
         filling: bool = False,
+        held: Held | None = None,
     ) -> Chosen:
         allowed = compile(CATALOG, beliefs.clauses)
         allowed[[CATALOG.row(i) for i in exclude if CATALOG.has(i)]] = False

@@ -12,7 +12,7 @@ import pytest
 
 from agent.agent import Agent
 from agent.errors import AgentError
-from agent.history import History, cut
+from agent.history import cut, open_store
 from agent.state import Adventure, DialogueState, NotThis
 from tests.agent.shop import Broken, Junk, agent, done, items, say
 
@@ -221,4 +221,4 @@ def test_a_damaged_list_is_a_clear_error(tmp_path: Path) -> None:
     bad = tmp_path / "c.sqlite"
     bad.write_bytes(b"this is not a database" * 100)
     with pytest.raises(AgentError, match=r"c\.sqlite.*PARLEY_HOME"):
-        History(bad)
+        open_store(bad)

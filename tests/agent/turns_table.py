@@ -188,7 +188,7 @@ TURNS: list[tuple[str, str, dict[str, Any]]] = [
     ("sounds good, going with Arrival", "accept", {"ctx": "slate", "m": "like Arrival"}),
     ("ok let's go with number 3", "accept", {"ctx": "slate", "m": "like Get Out"}),
     ("perfect, i'll take the last one", "accept", {"ctx": "slate", "m": "like Amélie"}),
-    ("the second one", "accept", {"ctx": "slate", "m": "like Inception"}),
+    ("the second one", "ask_fact", {"ctx": "slate", "q": "about premise 2", "m?": "Inception"}),
     ("do you have anything by the same director?", "critique", {"ctx": "slate", "add": "directors any Denis Villeneuve"}),
     ("something spooky but not gory", "recommend", {"wish": "scares+ violence-"}),
     ("a thriller from the last twenty years", "recommend", {"add": "genres any Thriller; year>="}),

@@ -235,3 +235,44 @@ def test_any_table_gets_a_config_that_reads_back(names: list[str], data: st.Data
 
     read = yaml.safe_load(to_yaml(guess.config, guess.reasons, "head"))
     assert Config.model_validate(read).columns == guess.config.columns
+
+
+ODD = {
+    "museum.csv": (
+        "Inv. No.,Object,Date,Material,On view\n"
+        '1902.14,Funerary mask,c. 1890,"wood, pigment",yes\n'
+        "1911.3,Tea bowl,1870s,stoneware,no\n"
+        "1930.2,Votive figure,3rd century BC,terracotta,yes\n"
+        "1951.9,Bell,500-300 BC,bronze,yes\n"
+        '1960.33,Watch,1785/86,"silver, enamel",no\n'
+        "1977.5,Kilim,late 19th century,wool,no\n"
+        "2004.6,Mosaic,AD 250,stone,yes\n"
+    ),
+    "jobs.tsv": (
+        "job_id\tposition\tsalary\tposted\n"
+        "J-1\tBackend Engineer\t60k-75k €\t2026-10-02\n"
+        "J-2\tData Analyst\t45k €\t2026-10-11\n"
+        "J-3\tUX Designer\ton request\t2026-09-28\n"
+    ),
+    "podcasts.csv": (
+        "show,host,avg_length,explicit\n"
+        "Small Rivers,Mara Quill,38:20,no\nLedger,Tom Aske,22:30,no\nNight Desk,Ona F,1:04:10,yes\n"
+    ),
+}
+
+
+def test_odd_tables(tmp_path: Path) -> None:
+    """What a museum, a job board and a podcast list write, as it is meant."""
+    made = {}
+    for name, text in ODD.items():
+        (tmp_path / name).write_text(text)
+        made[name] = prepare(tmp_path / name)
+    museum, jobs, casts = (made[name] for name in ODD)
+    assert museum.domain.noun_one == "object" and museum.df["id"][0] == "1902.14"
+    assert museum.df["date"].to_list() == [1890, 1870, -250, -500, 1785, 1885, 250]
+    assert museum.df["material"][4].to_list() == ["silver", "enamel"]
+    assert museum.df["on_view"][1].to_list() == ["not on view"]
+    assert jobs.df["title"][0] == "Backend Engineer"  # a date is no title
+    assert jobs.df["salary"].to_list() == [75000, 45000, None]
+    assert casts.df["avg_length"].to_list() == [38, 22, 64]  # minutes and seconds, hours once
+    assert [f.role for f in casts.domain.facets if f.name == "host"] == ["maker"]

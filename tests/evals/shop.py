@@ -3,10 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
 from agent.agent import Event
+from agent.recommending import Recommender
 from agent.state import Beliefs, DialogueState, Slate, Trace, Turn, Unit
 from catalog.filters import Clause
 from catalog.items import Catalog
@@ -26,6 +29,14 @@ class ShopAgent:
 
     def __post_init__(self) -> None:
         self.states: dict[str, DialogueState] = defaultdict(DialogueState)
+        # Asked only what it would ask itself; nothing of it ranks.
+        nothing: Any = None
+        self.parts = SimpleNamespace(
+            recommender=Recommender(
+                self.catalog, candidates=nothing, engine=nothing, loaded=nothing,
+                store=nothing, embedder=nothing,
+            )
+        )  # fmt: skip
 
     def turn(self, thread: str, text: str, *, user: str = "anonymous") -> Iterator[Event]:
         state = self.states[thread]

@@ -14,9 +14,10 @@ from agent.state import Beliefs
 from catalog.filters import Clause
 from catalog.folder import verify
 from catalog.items import Catalog
-from evals.adversarial import app, attack, count
-from evals.attacks import Attacker, Stated, canary, conversations, poison
+from evals.adversarial import Record, app, attack, before, count, run
+from evals.attacks import Attacker, Conversation, Stated, canary, conversations, poison
 from evals.checker import KINDS, Checker, Conversing, holds, meets
+from evals.resume import appending, write_line
 from tests.evals.shop import CHEAP, DESK, ShopAgent, agent_turn, lamps
 
 SHOP = lamps()
@@ -70,6 +71,8 @@ def test_unsupported_claims_are_found_and_supported_ones_are_not() -> None:
     assert "category 'pendant'" in claims("One.", "l1", reason="It is a pendant lamp.")[0]
     assert claims("One.", "l1", reason="You asked for pendant.", words="a pendant lamp") == []
     assert claims("Desk, pendant or floor?") == []  # options offered claim nothing
+    assert claims("Have you a kind in mind? Desk, pendant or floor would be a start.") == []
+    assert claims("Do you know Aurora? It is a pendant lamp.", "l1")  # what points at an item does
     assert "title 'Borealis'" in claims("I would rather take Borealis.", "l1")[0]
     assert "markup" in claims("Take <i1.title> now.", "l1")[0]
 
@@ -118,6 +121,33 @@ def test_an_agent_that_ignores_the_person_is_caught() -> None:
     found = count(records)
     assert found["turns"] == 400 and found["constraint_breaking"] > 0 and not found["ok"]
     assert found["out_of_catalogue"] == found["repeated"] == found["crashed"] == 0
+
+
+def test_a_stopped_run_goes_on_and_counts_what_it_had(tmp_path: Path) -> None:
+    path, todo = tmp_path / "p.jsonl", list(conversations(SHOP, 80, 0))
+    place = {c.name: k for k, c in enumerate(todo)}
+    agent: Any = ShopAgent(SHOP)
+
+    def go(part: list[Conversation]) -> tuple[list[Record], int]:
+        with appending(path, "r") as (file, done):
+
+            def keep(conversation: Conversation, found: list[Record]) -> None:
+                line = {"run": "r", "index": place[conversation.name], "records": found}
+                write_line(file, json.dumps(line))
+
+            left = [c for c in part if place[c.name] not in done]
+            return run(lambda c: attack(agent, CHECKER, c), left, 2, None, keep, before(path)), len(
+                left
+            )
+
+    first, _ = go(todo[:4])
+    with path.open("a") as file:
+        file.write('{"run": "r", "ind')  # killed in the middle of a line
+    whole, left = go(todo)
+    assert len(first) == 32 and len(whole) == 80 and left == len(todo) - 4
+    assert sorted(r["conversation"] for r in before(path)) == sorted(
+        c.name for c in todo for _ in c.steps
+    )
 
 
 def test_a_crash_is_counted() -> None:

@@ -2,9 +2,8 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,44 +18,13 @@ from evals.features import NAMES, Exchange
 from evals.judge import absolute, app, both_orders, preference, summarise_pairs
 from evals.judges import Cache, ModelJudge, Verdict, cost, family, same_family
 from evals.rubric import RubricError, read_choice, read_rubric, read_score, rubric_names
+from tests.evals.served import Answer, server
 from tests.evals.shop import dialogue
 from tests.tiny_lm import tiny_folder
 
 OVERALL = read_rubric("overall")
 TALK = (Exchange("user", "a desk lamp"), Exchange("agent", "Aurora is one."))
 BETTER = (Exchange("user", "a desk lamp"), Exchange("agent", "Aurora is BETTER."))
-Answer = Callable[[str], str]
-
-
-@contextmanager
-def server(answer: Answer) -> Iterator[tuple[str, list[str]]]:
-    """A real OpenAI-compatible server on this machine; the prompts it was sent."""
-    prompts: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            prompts.append(body["messages"][0]["content"])
-            choice = {"message": {"content": answer(prompts[-1])}, "finish_reason": "stop"}
-            usage = {"prompt_tokens": 100, "completion_tokens": 10}
-            raw = json.dumps({"choices": [choice], "usage": usage}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=running.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{running.server_port}/v1", prompts
-    finally:
-        running.shutdown()
-        running.server_close()
-        thread.join()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from evals.outcomes import (
     coverage,
     distinct,
     interval,
+    jackknife,
     paired,
     pass_k,
     question_bits,
@@ -23,7 +24,7 @@ from evals.outcomes import (
     success_at,
     summarise,
 )
-from evals.report import Run, app, calibration_flags, markdown, page, rank
+from evals.report import Run, app, calibration_flags, markdown, notes, page, rank
 from tests.evals.shop import agent_turn, dialogue, lamps
 
 SHOP = lamps()
@@ -80,11 +81,33 @@ def test_distinct_counts_different_pairs() -> None:
     assert distinct([]) == 0
 
 
+def test_counts_of_different_things_get_a_jackknife_interval() -> None:
+    held = [dialogue(k, ids=("l1", f"l{k % 8 + 1}")) for k in range(40)]
+    found = jackknife(held, lambda d: coverage(d, SHOP))
+    assert found.mean == 1.0 and found.low == 1.0  # every item is shown in many blocks
+    lone = [dialogue(0, ids=("l3",)), *(dialogue(k) for k in range(1, 40))]
+    found = jackknife(lone, lambda d: coverage(d, SHOP))
+    assert found.mean == 3 / 8 and found.low < 3 / 8 < found.high  # one goal alone shows l3
+    assert jackknife(held[:1], lambda d: coverage(d, SHOP)).low == 1 / 8
+
+
+def test_what_a_reader_must_know_is_said() -> None:
+    held = [dialogue(k) for k in range(3)]
+    made = Run("a", held, summarise(held, SHOP), 2)
+    said = " ".join(notes([made], {"overall": {"other": 3.0}}))
+    assert "2 malformed" in said and "no pass^4" in said and "other dialogues" in said
+    four = [dialogue(k, goal="one", trial=k) for k in range(4)]
+    assert notes([Run("b", four, summarise(four, SHOP), 0)], {"overall": {"d1": 3.0}}) == []
+    html = page([made], {"overall": {"d0": 3.0, "d1": 4.0}, "none": {"x": 1.0}}, [], "abc")
+    assert "overall" in html and "<td>none</td>" not in html
+
+
 def test_the_summary_holds_every_metric_the_specification_names() -> None:
     found = summarise([dialogue(k, goal=f"g{k // 4}", trial=k % 4) for k in range(8)], SHOP)
     wanted = {
         "success@3", "constraint satisfaction", "pass^4", "repeated items", "diversity",
-        "novelty (bits)", "coverage", "catalogue-valid", "turn seconds p50", "turn seconds p95",
+        "novelty (bits)", "coverage", "distinct-2 of replies", "catalogue-valid",
+        "turn seconds p50", "turn seconds p95",
     }  # fmt: skip
     assert wanted <= found.keys()
     assert found["catalogue-valid"].mean == 1 and found["turn seconds p50"].mean == 0.5

@@ -1,17 +1,23 @@
 """Scoring of readings against people's labels, and the realism figures: known answers."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from agent.llm import EndpointLLM, Request, TransformersLLM
 from agent.state import About, Mention, StateUpdate
+from catalog.errors import ParleyError
 from catalog.filters import Clause
 from evals.human_turns import HumanTurn, Marked, held_out, redial
 from evals.realism import Talk, app, divergence, histogram, told_apart
-from evals.understanding import agree, figures, link, score, slots_of, state_of
+from evals.understanding import agree, arms_of, figures, link, reading, score, slots_of, state_of
+from tests.evals.served import server
 from tests.evals.shop import DESK, lamps
+from tests.tiny_lm import tiny_folder
 from tools.find_title import TitleLinker
 from training.turns import in_test
 
@@ -81,6 +87,47 @@ def test_a_state_shows_what_had_been_done() -> None:
     assert asked.beliefs.asked == ("kind",) and asked.turns[-2].act == "ask"
 
 
+@pytest.mark.parametrize("schema", [True, False])
+def test_a_language_model_reads_over_a_real_wire(schema: bool) -> None:
+    """With a schema the server is given it; without, the answer is taken out of its sentence."""
+    said = {
+        "intent": "recommend", "items": [], "wishes": [], "about": [], "avoid": [], "drop": [],
+        "clauses": [{"field": "kind", "op": "any", "values": ["Desk"], "said": "desk"}],
+        "asks": "", "count": 0,
+    }  # fmt: skip
+    wanted = turn(("category", "desk"), intent="recommend")._replace(text="a desk lamp")
+    nothing: Any = None
+    with server(lambda _: f"Here: {json.dumps(said)} I hope it helps.") as (url, sent):
+        llm = EndpointLLM(url, "m", schema=schema)
+        update = reading("llm", SHOP, TitleLinker(SHOP), nothing, llm)(
+            wanted.text, state_of(wanted, SHOP)
+        )
+        llm.close()
+    assert update.read_by == "llm" and score(wanted, update, SHOP, {}).counts.found == 1
+    assert ("response_format" in sent.bodies[0]) == schema and "a desk lamp" in sent[0]
+
+
+def test_a_small_model_that_babbles_falls_back_to_rules_and_is_counted(tmp_path: Path) -> None:
+    small = TransformersLLM.from_dir(tiny_folder(tmp_path))
+    wanted = turn(intent="recommend")._replace(text="a desk lamp")
+    nothing: Any = None
+    with server(lambda p: small.generate([Request(p[-100:], 8)])[0].text) as (url, sent):
+        llm = EndpointLLM(url, "tiny", schema=False)
+        update = reading("llm", SHOP, TitleLinker(SHOP), nothing, llm)(
+            wanted.text, state_of(wanted, SHOP)
+        )
+        llm.close()
+    assert update.read_by == "rules" and len(sent) == 2  # asked once more, then read by rules
+
+
+def test_arms_are_those_asked_for_and_an_llm_needs_its_address() -> None:
+    assert arms_of([], None, None) == ["rules", "encoder", "both"]
+    assert arms_of([], "http://h/v1", "m")[-1] == "llm"
+    for named, words in ((["llm"], "--llm-model"), (["lmm"], "there are rules")):
+        with pytest.raises(ParleyError, match=words):
+            arms_of(named, None, None)
+
+
 def test_linking_counts_right_wrong_and_missed() -> None:
     messages = [
         Marked("a", "I liked Borealis a lot", ((8, 16, "l2"),)),
@@ -94,7 +141,6 @@ def test_linking_counts_right_wrong_and_missed() -> None:
 
 def test_redial_markers_become_names(tmp_path: Path) -> None:
     import gzip
-    import json
 
     row = {"movieMentions": {"7": "Alien (1979)"}, "messages": [{"text": "I liked @7 and @8."}]}
     path, names = tmp_path / "r.jsonl.gz", tmp_path / "n.tsv"

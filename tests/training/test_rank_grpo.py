@@ -13,7 +13,7 @@ from catalog.trie import SlateMask
 from tests.tiny_lm import tiny_model, tiny_tokenizer
 from tools.tokens import SID_TOKENS
 from training.rl_prompts import Prompt, Prompts, PromptsError
-from training.slate_policy import Dials, sample, score
+from training.slate_policy import Dials, sample, sample_groups, score, sliced
 
 ITEMS = 40
 
@@ -114,6 +114,48 @@ def test_scores_are_those_of_the_sampling(tokenizer, mask: SlateMask, share: boo
         for rollout in group:
             assert len(set(rollout.rows)) == 4  # no repeats
             assert not set(rollout.rows) & set(made[k].gone.tolist())
+
+
+def test_groups_side_by_side_are_what_each_would_be_alone(tokenizer, mask: SlateMask) -> None:
+    """Prompts of different length share passes; greedy slates show that padding changes nothing."""
+    model = tiny_model(tokenizer).train(False)
+    made = prompts()
+    popularity = np.ones(ITEMS, np.float32)
+    chosen = [made[k] for k in (0, 3, 5)]
+    options = {
+        "n": 4,
+        "rollouts": 2,
+        "sid_base": tokenizer.convert_tokens_to_ids(SID_TOKENS[0]),
+        "generator": np.random.default_rng(0),
+        "dials": Dials(temperature=0.0),
+    }
+    ids = [prompt.ids.tolist() for prompt in chosen]
+    weights = [prompt.weights(popularity) for prompt in chosen]
+    groups = sample_groups(model, ids, weights, mask, **options)
+    for own, weight, group in zip(ids, weights, groups, strict=True):
+        alone = sample(model, own, weight, mask, **options)
+        assert [r.rows for r in group] == [r.rows for r in alone]
+        assert np.allclose(group[0].logps, alone[0].logps, atol=1e-4)
+
+
+def test_the_level_s_rows_alone_give_the_same_logits(
+    tokenizer, mask: SlateMask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_model(tokenizer).train(False)
+    base = tokenizer.convert_tokens_to_ids(SID_TOKENS[0])
+    torch.manual_seed(0)
+    ids = torch.randint(0, 200, (2, 5))
+    codes = base + torch.randint(0, 256, (2, 7)) + 256 * (torch.arange(7) % 3)
+    ones = torch.ones_like(codes)
+    mass = torch.zeros(2, 7, 256)
+    fast = score(model, ids, torch.ones_like(ids), codes, ones, mass, sid_base=base)
+    assert sliced(model)
+    monkeypatch.setattr("training.slate_policy.SLICED", ())
+    for share in (True, False):
+        slow = score(
+            model, ids, torch.ones_like(ids), codes, ones, mass, sid_base=base, share_prompts=share
+        )
+        assert torch.allclose(fast.logps, slow.logps, atol=1e-4)
 
 
 def trained(tmp_path: Path, tokenizer, mask: SlateMask, **options):

@@ -15,7 +15,7 @@ from catalog.items import Catalog
 from tests.tiny_lm import tiny_folder
 from training.rl_prompts import Prompt, Prompts, codes_fingerprint
 from training.slate_eval import Slates, prior_slates
-from training.train_rank_grpo import CONFIG, ArmError, read_arm
+from training.train_rank_grpo import CONFIG, ArmError, chosen, hopeful, read_arm
 
 ROOT = Path(__file__).parents[2]
 OUTDOOR = ROOT / "catalog" / "data" / "outdoor"
@@ -72,6 +72,24 @@ def test_held_out_figures_count_every_target() -> None:
     assert slates.ndcg(10) == pytest.approx([1 / ideal, 1 / np.log2(9)])
     catalog = Catalog.open(OUTDOOR)
     assert len(prior_slates(prompts(catalog, 3, 0), [0, 2], 3).ranks) == 2
+
+
+def test_hopeful_prompts_are_those_that_the_prior_hits_at_times() -> None:
+    catalog = Catalog.open(OUTDOOR)
+    made = prompts(catalog, 20, 0)
+    sure = made[0]
+    shares = np.where(np.isin(sure.top, sure.targets), 0.49, 1e-9)
+    far = sure._replace(targets=np.setdiff1d(np.arange(len(catalog)), sure.top)[:1], tail=0.0)
+    two = Prompts.pack(
+        [sure._replace(shares=shares / shares.sum(), tail=0.0), far._replace(shares=shares)], "x"
+    )
+    assert hopeful(two, catalog.popularity, None, 8, 3, 0) == [0]
+    every = hopeful(made, catalog.popularity, None, 8, 3, 1)
+    assert set(every) <= set(chosen(made, None, 1))
+    assert hopeful(made, catalog.popularity, 2, 8, 3, 1) == every[:2]
+    none = Prompts.pack([far], "x")
+    with pytest.raises(ArmError, match="hopeful"):
+        hopeful(none, catalog.popularity, None, 8, 3, 0)
 
 
 @pytest.mark.slow

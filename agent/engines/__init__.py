@@ -1,0 +1,1 @@
+"""The engines behind ``agent.llm`` and the slate tool; import from ``agent.llm``."""
