@@ -22,8 +22,10 @@ CMD ["python", "app.py"]
 FROM vllm/vllm-openai:v0.31.0 AS vllm
 WORKDIR /parley
 COPY requirements requirements
-# What agent.serve and the slate processor need beside what the image has.
-RUN pip install --no-cache-dir typer rich httpx pydantic-settings polars pyyaml jinja2
+# Everything requirements/vllm.txt lists for agent.serve and the slate processor, but for vLLM
+# itself, which the image has with the torch and the kernels it was built for.
+RUN grep -v '^vllm' requirements/vllm.txt > /tmp/vllm.txt \
+    && pip install --no-cache-dir -r /tmp/vllm.txt
 COPY . .
 ENTRYPOINT []
 EXPOSE 8000

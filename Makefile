@@ -10,7 +10,8 @@ endif
 IN_VENV := .venv/bin/python
 PYTEST := $(IN_VENV) -m pytest
 
-.PHONY: help chat test check format test-slow test-browser test-serving env-train env-serving clean
+.PHONY: help chat test check format test-slow test-browser test-serving test-topology critique
+.PHONY: golden audit env-train env-serving clean
 
 help:
 	@echo "make chat          install what is needed and start the chat page on 127.0.0.1:7860"
@@ -23,6 +24,10 @@ help:
 	@echo "make test-browser  the page in a real Chromium (/usr/bin/chromium)"
 	@echo "make env-serving   make .venv-vllm with vLLM, for python -m agent.serve"
 	@echo "make test-serving  the tests against a real vLLM server (on the CPU where there is no GPU)"
+	@echo "make test-topology replicas, nginx, PostgreSQL, Chroma: one conversation, nothing lost"
+	@echo "make critique      360 written turns: is each read exactly? (docs/results/critique.md)"
+	@echo "make golden        the golden film conversations against the kept run; fails when worse"
+	@echo "make audit         known vulnerabilities of the pinned packages (asks a service online)"
 	@echo "make env-train     add the packages of training/"
 	@echo "make clean         remove .venv and caches; conversations are kept"
 
@@ -68,6 +73,25 @@ env-serving:
 test-serving: env-serving
 	@$(INSTALL) runtime test
 	$(PYTEST) -m serving
+
+# Starts what the machine has of PostgreSQL, nginx and Prometheus (Debian's packages); a test of a
+# part that is absent skips and says so.
+test-topology:
+	@$(INSTALL) runtime test
+	$(PYTEST) -m topology
+
+critique:
+	@$(INSTALL) runtime
+	$(IN_VENV) -m evals.critique tests/critique/*.yaml tests/critique/fresh/*.yaml --failed
+
+golden:
+	@$(INSTALL) runtime
+	$(IN_VENV) -m evals.golden tests/golden/films.yaml --out golden.jsonl
+	$(IN_VENV) -m evals.compare tests/golden/films.reference.jsonl golden.jsonl
+
+audit:
+	@$(INSTALL) runtime audit
+	$(IN_VENV) -m pip_audit --no-deps --disable-pip --requirement constraints.txt
 
 env-train:
 	@$(INSTALL) runtime train

@@ -256,10 +256,11 @@ class Agent:
         It is theirs from now on, and listed once something is said in it.
         """
         thread = self.new_thread()
-        begin(self.graph, thread)
         values = state.model_copy(update={"user": user}) if state else DialogueState(user=user)
         every = {name: getattr(values, name) for name in DialogueState.model_fields}
-        self.graph.update_state(thread_config(thread), every, as_node="respond")
+        with self._threads.hold(thread):  # nobody else knows its name; only a holder may write
+            begin(self.graph, thread)
+            self.graph.update_state(thread_config(thread), every, as_node="respond")
         return thread
 
     def conversations(self, user: str) -> list[Conversation]:

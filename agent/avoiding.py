@@ -11,12 +11,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from agent.evidence import stems
 from agent.state import About
 from catalog.items import Catalog
 
 NEAR: Final = 0.30  # cosine from which an item is pushed down
+MANY: Final = 2_000  # texts from which their words are looked at, each once, instead of each text
 STEEP: Final = 8.0  # how fast: at a cosine of 0.55 its weight is a seventh
 ROLES: Final = ("tag", "mood", "category")
 
@@ -63,6 +65,21 @@ def naming(catalog: Catalog, text: str) -> npt.NDArray[np.bool_]:
                 plain = texts.str.to_lowercase()
                 has = [plain.str.contains(stem, literal=True).fill_null(False) for stem in wanted]
                 near = np.flatnonzero(np.logical_and.reduce([one.to_numpy() for one in has]))
+                if len(near) > MANY:
+                    near = near[_with_words(plain.gather(near), wanted)]
+                    found[near] = True
+                    continue
             for row, text in zip(near, texts.gather(near).to_list(), strict=True):
                 found[row] |= bool(text) and wanted <= stems(text)
     return found
+
+
+def _with_words(texts: pl.Series, wanted: frozenset[str]) -> npt.NDArray[np.bool_]:
+    """Which of many lower-case texts have all these stems; every word is looked at once."""
+    has = np.ones(len(texts), dtype=np.bool_)
+    for stem in wanted:
+        words = texts.str.extract_all(rf"[^\W\d_]*{stem}[^\W\d_]*")
+        said = words.explode().unique().drop_nulls().to_list()
+        good = [word for word in said if stem in stems(word)]
+        has &= words.list.eval(pl.element().is_in(good)).list.any().fill_null(False).to_numpy()
+    return has

@@ -61,7 +61,7 @@ def ties(
         (
             m
             for m in beliefs.mentions
-            if m.item_id != item.id and (m.relative or m.attitude in ("like", "seen"))
+            if m.item_id != item.id and (m.relative or m.attitude == "like")
         ),
         key=lambda m: (not m.relative, m.attitude != "like", -m.turn),
     )

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from agent import actions
 from agent.answers import answer, asked_items, comparison, nothing_shown
 from agent.phrases import clauses_text, label
+from agent.reading.counts import whole_list
 from agent.state import Beliefs, DialogueState, Plan, StateUpdate
 from catalog.filters import Clause, compile, smallest_relaxations
 from catalog.items import Catalog, Facet
@@ -25,6 +27,7 @@ MAX_QUESTIONS_IN_A_ROW = 2
 MIN_BITS = 1.0
 DEFAULT_ITEMS = 5
 MAX_ITEMS = 10
+SAMPLE = 20_000  # allowed items that say how many of them have a value
 
 
 def decide(state: DialogueState, update: StateUpdate, catalog: Catalog) -> Plan:
@@ -69,6 +72,8 @@ def _recommend(
         if question is not None:
             return question.model_copy(update={"note": unknown})
     act = "more" if update.intent == "more" else "recommend"
+    if act == "more" and whole_list(state.turns[-1].text):
+        act = "refine"  # "make that a list of ten": what is shown may stand in it
     if update.intent in ("critique", "reject", "relax") and state.slate.item_ids:
         act = "refine"
     return Plan(act=act, note=unknown)  # type: ignore[arg-type]
@@ -136,10 +141,12 @@ def best_question(
 
     Bits are the entropy of the facet's values over the ``top`` most popular allowed items,
     times the share of all allowed items that have a value: an answer on a facet that few
-    items carry would throw the others away. Returns (facet, bits, likely answers).
+    items carry would throw the others away. Of more than ``SAMPLE`` allowed items that share is
+    taken from as many, evenly spread. Returns (facet, bits, likely answers).
     """
     everything = np.flatnonzero(compile(catalog, beliefs.clauses))
-    rows = everything[np.argsort(-catalog.popularity[everything], kind="stable")][:top]
+    rows = most_popular(catalog, everything, top)
+    everything = everything[:: 1 + len(everything) // SAMPLE]
     known = {c.field for c in beliefs.clauses} | set(beliefs.asked) | set(beliefs.indifferent)
     best: tuple[Facet | None, float, tuple[str, ...]] = (None, 0.0, ())
     for facet in catalog.domain.facets:
@@ -153,6 +160,17 @@ def best_question(
         if bits > best[1]:
             best = (facet, bits, options)
     return best
+
+
+def most_popular(catalog: Catalog, rows: npt.NDArray[np.int64], top: int) -> npt.NDArray[np.int64]:
+    """The ``top`` most popular of ``rows``, the first of equals first; all are never sorted."""
+    known = catalog.popularity[rows]
+    if len(rows) > top:
+        least = np.partition(known, len(rows) - top)[len(rows) - top]
+        sure, tied = np.flatnonzero(known > least), np.flatnonzero(known == least)
+        chosen = np.union1d(sure, tied[: top - len(sure)])
+        rows, known = rows[chosen], known[chosen]
+    return rows[np.argsort(-known, kind="stable")]
 
 
 def _entropy(facet: Facet, values: list[Any]) -> tuple[float, tuple[str, ...]]:

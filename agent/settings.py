@@ -71,7 +71,10 @@ class Settings(BaseSettings):
     )
     slate_size: int = Field(5, ge=1, le=20, description="items recommended at once")
     beam: int = Field(4, ge=1, le=64, description="beams of the slate decoder; 1 is greedy")
-    alpha: float = Field(2.0, ge=0, le=10, description="weight of the retrieval prior; 0 = none")
+    alpha: float = Field(1.0, ge=0, le=10, description="weight of the retrieval prior; 0 = none")
+    strength: float = Field(
+        0.5, ge=0, le=10, description="how much the language model is believed on slates; 0 = none"
+    )
     understander: str = Field(
         "both",
         description="what reads a person's turn: rules, encoder, both (= local), or the address "

@@ -46,7 +46,8 @@ def joined(beliefs: Beliefs, held: Held, catalog: Catalog) -> Beliefs:
 def parted(beliefs: Beliefs, held: Held, turn: int) -> Beliefs:
     """Beliefs without what has been deleted from the profile. ``turn``: the one being read,
     whose own words are not in the profile yet."""
-    now = {token(one) for one in (*held.clauses, *held.wishes)}
+    kept: tuple[Clause | Wish, ...] = (*held.clauses, *held.wishes)
+    now = {token(one) for one in kept}
     gone = {token(one) for one in beliefs.standing} - now
     covered: dict[str, set[float | str]] = defaultdict(set)
     lost: dict[str, set[float | str]] = defaultdict(set)

@@ -135,6 +135,15 @@ def _is_name(text: str) -> bool:
     return 2 <= len(words) <= 4 and all(w[0].isupper() or w in ("de", "van", "von") for w in words)
 
 
+def _plain_words(split: Sequence[list[str]]) -> bool:
+    """Are the cells with several parts made of short lower-case words ("silver, enamel")?
+
+    Names, titles and places have capitals, sentences have long parts: those stay whole.
+    """
+    parts = [part for row in split if len(row) > 1 for part in row]
+    return all(part.islower() and len(part.split()) <= 2 for part in parts)
+
+
 def find_separator(sample: Sequence[str], prose: float) -> tuple[str, int]:
     """What splits the cells into short values that repeat, and how many differ; "" for none."""
     if prose > 0.3 or not sample:
@@ -154,7 +163,7 @@ def find_separator(sample: Sequence[str], prose: float) -> tuple[str, int]:
             continue
         # Splitting is right when the parts repeat more than the cells did.
         gain = (len(parts) / different) / (len(sample) / whole)
-        strong = separator in (";", "|")
+        strong = separator in (";", "|") or (separator.strip() == "," and _plain_words(split))
         if gain > best_gain or (strong and several > 0.2 * len(sample) and best[0] == ""):
             best, best_gain = (separator, different), max(gain, best_gain)
     return best

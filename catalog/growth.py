@@ -21,7 +21,7 @@ import scipy.sparse as sp
 
 from catalog.errors import CatalogError
 from catalog.items import Catalog, Floats
-from catalog.postings import Postings, Triples
+from catalog.postings import Postings, Triples, picked
 from catalog.trie import SlateMask
 
 Ints = npt.NDArray[np.int64]
@@ -89,7 +89,9 @@ def grown(catalog: Catalog, change: Change, fingerprint: str) -> Catalog:
         facet: held.grown(total, rows, _held(after.df[facet]))
         for facet, held in catalog._holders.items()
     }
-    after._values = _counts(catalog, after, np.union1d(rows, np.array(gone, dtype=np.int64)))
+    changed = np.union1d(rows, np.array(gone, dtype=np.int64))
+    after.changed = np.union1d(catalog.changed, changed)
+    after._values = _counts(catalog, after, changed)
     return after
 
 
@@ -233,7 +235,7 @@ def _held(column: pl.Series) -> Callable[[Ints, dict[Any, int]], Postings]:
 
     def make(rows: Ints, vocabulary: dict[Any, int]) -> Postings:
         triples = Triples(vocabulary)
-        triples.add(column.gather(rows), lambda value: (value,))
+        triples.add(picked(column.to_frame(), rows).to_series(), lambda value: (value,))
         return triples.postings(len(rows))
 
     return make
@@ -246,7 +248,8 @@ def _counts(before: Catalog, after: Catalog, rows: Ints) -> dict[str, dict[Any, 
         counts = dict(held)
         for catalog, step in ((before, -1), (after, 1)):
             here = rows[rows < len(catalog)]
-            column = catalog.df[facet].gather(here).filter(pl.Series(catalog.alive[here]))
+            column = picked(catalog.df.select(facet), here).to_series()
+            column = column.filter(pl.Series(catalog.alive[here]))
             column = column.explode() if isinstance(column.dtype, pl.List) else column
             for value in column.drop_nulls().to_list():
                 counts[value] = counts.get(value, 0) + step

@@ -154,6 +154,9 @@ class Catalog:
         self.fingerprint = fingerprint
         self.stored = stored
         self.alive = np.ones(len(df), dtype=np.bool_)
+        self.built = fingerprint  #: that of the folder as written, whatever was taken up since
+        #: Rows that came, went or were edited since the folder was written (catalog.growth).
+        self.changed: npt.NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self.edited_vectors: dict[int, Floats] = {}  # laid over a mapped file's (catalog.growth)
         self.popularity: Floats = df["popularity"].to_numpy().astype(np.float32)
         self.mask = SlateMask(codes)

@@ -28,6 +28,8 @@ from catalog.errors import ParleyError
 ROOT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
 R = TypeVar("R")
+# Ray's own limits would end a node on a very busy machine before its helpers have started.
+PATIENCE = {"RAY_agent_register_timeout_ms": "180000", "RAY_worker_register_timeout_seconds": "180"}
 TRIES = 3  # of an input whose worker was lost; an error of the work itself is not tried again
 
 
@@ -54,6 +56,9 @@ def cluster(address: str, workers: int) -> Iterator[None]:
             "pip install -r requirements/ray.txt -c constraints.txt"
         ) from error
     local = address == "local"
+    if local:
+        for wait, most in PATIENCE.items():
+            os.environ.setdefault(wait, most)
     variables = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     for left in reversed(range(TRIES if local else 1)):
         try:

@@ -199,7 +199,8 @@ def synchronise(
 
     Interrupted, it goes on where it stopped: the fingerprint is written last.
     """
-    change = delta(catalog, (found.metadata or {}).get("fingerprint"))
+    held_state = (found.metadata or {}).get("fingerprint")  # "" while half written, and when new
+    change = delta(catalog, held_state) if held_state else None
     if change is not None:
         gone = [i for i in {*change.removed, *change.changed} if not catalog.has(i)]
         rows = [catalog.row(i) for i in change.changed if catalog.has(i)]

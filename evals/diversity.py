@@ -109,7 +109,7 @@ def run(
         recommender = Recommender(
             catalog,
             candidates=Candidates.open(catalog, embedder, settings.model / "ranker.npz"),
-            engine=InProcessSlates(loaded, catalog.mask),
+            engine=InProcessSlates(loaded, catalog.mask, lm_scale=settings.strength),
             loaded=loaded,
             store=VectorStore.open(catalog, Path(home)),
             embedder=embedder,

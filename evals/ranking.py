@@ -58,6 +58,7 @@ MODEL = Path(__file__).parent.parent / "models" / "parley-small"
 LEARNT, WRITTEN = "ranker", "slate"
 #: The dials that the chat itself uses, unless the command line says otherwise.
 ALPHA: float = Settings.model_fields["alpha"].default
+STRENGTH: float = Settings.model_fields["strength"].default
 BEAM: int = Settings.model_fields["beam"].default
 
 
@@ -229,7 +230,9 @@ def main(
     limit: Annotated[int | None, typer.Option(help="only the first N turns")] = None,
     alpha: Annotated[float, typer.Option(help="strength of the prior")] = ALPHA,
     beam: Annotated[int, typer.Option(help="beams of the slate decoder")] = BEAM,
-    strength: Annotated[float, typer.Option(help="of the model's logits; 0: prior alone")] = 1.0,
+    strength: Annotated[
+        float, typer.Option(help="of the model's logits; 0: prior alone")
+    ] = STRENGTH,
     cache: Annotated[Path | None, typer.Option(help="npz of text vectors to keep")] = None,
 ) -> None:
     """Measure ranking and print the tables; the last line is JSON."""

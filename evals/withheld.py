@@ -126,6 +126,7 @@ def measure(
         "n": len(tasks),
         "seed": seed,
         "alpha": settings.alpha,
+        "strength": settings.strength,
         "beam": settings.beam,
         "mean_allowed": round(float(np.mean([t.allowed for t in tasks])), 1),
         "arms": {arm: figures(ranks[arm]) for arm in ARMS},
@@ -140,7 +141,7 @@ def placer(
     loaded = load_small(settings.model)
     if arm == "tied":
         loaded.bind(catalog.codebooks)
-    engine = InProcessSlates(loaded, catalog.mask)
+    engine = InProcessSlates(loaded, catalog.mask, lm_scale=settings.strength)
     candidates = Candidates.open(catalog, embedder, settings.model / "ranker.npz")
     recommender = Recommender(
         catalog, candidates=candidates, engine=engine, loaded=loaded, store=store,

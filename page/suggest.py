@@ -141,7 +141,7 @@ def everyday(word: str) -> bool:
 
 
 class Suggestions:
-    """The index over the agent's catalogue; made anew when the catalogue is replaced."""
+    """The index over the agent's catalogue; it takes up what changed there."""
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
@@ -152,7 +152,9 @@ class Suggestions:
         catalog = self._agent.catalog
         with self._lock:
             if self._held is None or self._held[0] is not catalog:
-                self._held = catalog, Suggester(catalog)
+                before = self._held
+                made = before[1].grown(catalog) if before else Suggester(catalog)
+                self._held = catalog, made
             return self._held[1]
 
     def __call__(self, before: str, titles: bool = False) -> list[Completion]:

@@ -38,6 +38,8 @@ from tools.features import (
 )
 from tools.lexical import People, Words
 
+LARGE = 100_000  # items from which little is computed anew for a few more
+
 
 class Features:
     """The feature matrix of one query over a catalogue; immutable, shared by all threads."""
@@ -65,7 +67,7 @@ class Features:
         out.words = self.words.grown(catalog, rows)
         out.people = self.people.grown(catalog, rows)
         if self.categories.shape[1] > 1:
-            out.categories = category_matrix(catalog)
+            out.categories = categories_after(self.categories, catalog, rows)
         out.years = year_column(catalog)
         out.related = catalog.related.tocsr().astype(np.float32, copy=False)
         out._by_item = out.dialogues.items.T.tocsr()
@@ -334,6 +336,29 @@ class Features:
 
 def category_matrix(catalog: Catalog) -> sp.csr_matrix:
     """Unit rows over the values of the category facets, rare ones heavier. ``(N, V)``."""
+    return _categories(catalog, 0)
+
+
+def categories_after(old: sp.csr_matrix, catalog: Catalog, rows: Rows) -> sp.csr_matrix:
+    """``category_matrix`` after a change of ``rows``.
+
+    Where items only came to a large catalogue, with values that were known, the old rows stay
+    as they are, weights of rare values included; all else is computed anew.
+    """
+    first, width = old.shape
+    if first < LARGE or rows.min(initial=first) < first or not len(rows):
+        return category_matrix(catalog)
+    new = _categories(catalog, first)
+    if new.shape[1] != width:
+        return category_matrix(catalog)
+    data = np.concatenate([old.data, new.data])
+    indices = np.concatenate([old.indices, new.indices])
+    starts = np.concatenate([old.indptr, new.indptr[1:] + old.indptr[-1]])
+    return sp.csr_matrix((data, indices, starts), shape=(len(catalog), width))
+
+
+def _categories(catalog: Catalog, first: int) -> sp.csr_matrix:
+    """``category_matrix`` of the rows from ``first`` on."""
     n = len(catalog)
     rows: list[Rows] = []
     columns: list[Rows] = []
@@ -345,15 +370,16 @@ def category_matrix(catalog: Catalog) -> sp.csr_matrix:
         held = catalog.holders(facet.name)
         for column in range(len(held.vocabulary)):
             own = held.held(column)[0]
-            rows.append(own.astype(np.int64))
-            columns.append(np.full(len(own), width + column, dtype=np.int64))
             rare = np.log(n / max(len(own), 1))
+            own = own[own >= first]
+            rows.append(own.astype(np.int64) - first)
+            columns.append(np.full(len(own), width + column, dtype=np.int64))
             weights.append(np.full(len(own), rare, dtype=np.float32))
         width += len(held.vocabulary)
     if not rows:
-        return sp.csr_matrix((n, width), dtype=np.float32)
+        return sp.csr_matrix((n - first, width), dtype=np.float32)
     triples = (np.concatenate(weights), (np.concatenate(rows), np.concatenate(columns)))
-    matrix = sp.csr_matrix(triples, shape=(n, width), dtype=np.float32)
+    matrix = sp.csr_matrix(triples, shape=(n - first, width), dtype=np.float32)
     norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1), dtype=np.float32)).ravel()
     matrix.data /= np.repeat(np.where(norms > 0, norms, 1), np.diff(matrix.indptr))
     return matrix

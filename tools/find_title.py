@@ -23,6 +23,7 @@ import polars as pl
 from rapidfuzz import fuzz, process
 from rapidfuzz.distance import DamerauLevenshtein
 
+from catalog.postings import picked
 from tools.forms import KEPT_FROM, KNOWN, Form, Forms, forms_of, whole_forms
 from tools.mention import Candidate, Span, features, probability, year_near
 from tools.names import ARTICLES, UNSEEN_RANK, Token, rank, title_forms, tokens, words_of
@@ -82,11 +83,13 @@ class TitleLinker:
         self._take(catalog)
         self.people = People(catalog, self._popularity, self._nouns)
         large = len(catalog) >= KEPT_FROM
-        found = Forms.read(kept, catalog.fingerprint) if kept is not None and large else None
+        found = Forms.read(kept, catalog.built) if kept is not None and large else None
         if found is None:
             found = Forms.of([*self._titles(catalog), *self._sequels(catalog)])
             if kept is not None and large:
-                found.save(kept, catalog.fingerprint)
+                found.save(kept, catalog.built)  # rows changed since are looked up anew
+        elif len(catalog.changed):
+            found = self._taken_up(found, catalog, catalog.changed)
         self._forms = found
         self._words_changed()
 
@@ -110,15 +113,21 @@ class TitleLinker:
         """The same over the catalogue after a change of ``rows``; this one stays as it is."""
         out = copy.copy(self)
         out._take(catalog)
-        out._changed = self._changed | set(rows.tolist())
-        live = [row for row in sorted(out._changed) if catalog.alive[row]]
-        forms = forms_of(catalog.df[live], live, out._known)
-        out._forms = self._forms.grown(out._changed, forms)
+        out._forms = out._taken_up(self._forms, catalog, rows)
         out.people = self.people.grown(catalog, out._popularity, rows)
         new = {w for w in out._forms._over_words if w not in self._words}
         if new or out.people.index is not self.people.index:
             out._add_words(new, self)
         return out
+
+    def _taken_up(self, forms: Forms, catalog: "Catalog", rows: npt.NDArray[np.int64]) -> Forms:
+        """The index with the titles that all rows changed so far have now."""
+        self._changed = self._changed | set(rows.tolist())
+        live = np.array(
+            [row for row in sorted(self._changed) if catalog.alive[row]], dtype=np.int64
+        )
+        now = forms_of(picked(catalog.df, live), live.tolist(), self._known)
+        return forms.grown(self._changed, now)
 
     def _add_words(self, new: set[str], before: "TitleLinker") -> None:
         """Words that no name had; the lists of their letters are copied, others shared."""

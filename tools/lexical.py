@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from catalog.items import Catalog
-from catalog.postings import Postings, Triples
+from catalog.postings import Postings, Triples, picked
 from tools.names import WORD_PATTERN, rank, tokens
 
 Floats = npt.NDArray[np.float32]
@@ -66,7 +66,7 @@ class Words:
         """With what ``rows`` of the changed catalogue hold."""
         out = copy.copy(self)
         out.postings = self.postings.grown(
-            len(catalog), rows, lambda at, known: _words(catalog, catalog.df[at], known)
+            len(catalog), rows, lambda at, known: _words(catalog, picked(catalog.df, at), known)
         )
         out.tags = self.tags.grown(catalog, rows)
         return out
@@ -129,7 +129,7 @@ class _Tags:
     def grown(self, catalog: Catalog, rows: Rows) -> _Tags:
         out = copy.copy(self)
         out.postings = self.postings.grown(
-            len(catalog), rows, lambda at, known: _tags(catalog, catalog.df[at], known)
+            len(catalog), rows, lambda at, known: _tags(catalog, picked(catalog.df, at), known)
         )
         out._measure()
         return out
@@ -196,7 +196,9 @@ class People:
         out = copy.copy(self)
         out.catalog = catalog
         out.postings = self.postings.grown(
-            len(catalog), rows, lambda at, known: _people(self._facets, catalog.df[at], known)
+            len(catalog),
+            rows,
+            lambda at, known: _people(self._facets, picked(catalog.df, at), known),
         )
         first = len(self.postings.vocabulary)
         if len(out.postings.vocabulary) > first:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from catalog.postings import picked
 from tools.names import Token, rank, words_of
 
 if TYPE_CHECKING:
@@ -93,12 +94,15 @@ class People:
         """With the people of ``rows`` of the changed catalogue; nobody is forgotten."""
         out = copy.copy(self)
         out._df = catalog.df
-        own = _weights(catalog.df[rows], self._facets, popularity[rows])
+        own = _weights(picked(catalog.df, rows), self._facets, popularity[rows])
         new = {who: weight for who, weight in own.items() if who not in self._weight}
         if new:
             out._weight = self._weight | new
-            out.index = {name: dict(held) for name, held in self.index.items()}
+            out.index = {}
             out._file(new)
+            older = self.index  # who had a name first keeps it
+            fresh = out.index.items()
+            out.index = older | {name: held | older.get(name, {}) for name, held in fresh}
         return out
 
     def _file(self, weights: dict[tuple[str, str], float]) -> None:

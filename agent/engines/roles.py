@@ -75,14 +75,17 @@ def endpoint_llm(settings: Settings, url: str, setting: str) -> EndpointLLM:
 def slate_engine(settings: Settings, loaded: LoadedModel, catalog: Catalog) -> SlateEngine:
     """What orders slates over this catalogue: here, or at a server started by agent.serve."""
     if settings.recommender_url is None:
-        return BatchingSlates(InProcessSlates(loaded, catalog.mask))
+        engine = InProcessSlates(loaded, catalog.mask, lm_scale=settings.strength)
+        return BatchingSlates(engine)
     setting = "PARLEY_RECOMMENDER"
     address, abilities = asked(settings, settings.recommender_url, setting)
     if not abilities.slates:
         raise LLMError(f"{address} cannot recommend: {abilities.missing[0]}; check {setting}")
     endpoint = endpoint_of(settings, address, setting)
     same_tokens(endpoint, abilities.model, loaded)
-    return HttpSlates(endpoint, abilities.model, catalog, loaded.sid_base)
+    return HttpSlates(
+        endpoint, abilities.model, catalog, loaded.sid_base, lm_scale=settings.strength
+    )
 
 
 def asked(settings: Settings, url: str, setting: str) -> tuple[str, Abilities]:

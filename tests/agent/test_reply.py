@@ -6,7 +6,7 @@ import pytest
 from agent.briefs import make, opening, plain, reason
 from agent.evidence import item_slots, ties
 from agent.phrases import clauses_text, listed, quotable
-from agent.policy import best_question, blocked, decide
+from agent.policy import best_question, blocked, decide, most_popular
 from agent.realise import plain_sentence, sanity
 from agent.state import (
     About,
@@ -208,6 +208,15 @@ def test_questions_are_asked_when_they_pay_and_never_twice() -> None:
     asked = [Turn(role="user", text="?"), Turn(role="agent", text="?", act="ask")] * 2
     state = state.model_copy(update={"turns": [*asked, *state.turns]})
     assert decide(state, update, CATALOG).act == "recommend"
+
+
+def test_the_most_popular_are_found_without_sorting_all() -> None:
+    shop = lamps()
+    shop.popularity[:] = [3, 1, 3, 0, 2, 1, 1, 0]
+    rows = np.array([0, 1, 2, 4, 5, 6, 7])
+    for top in range(1, 9):
+        expected = sorted(rows.tolist(), key=lambda row: -shop.popularity[row])[:top]
+        assert most_popular(shop, rows, top).tolist() == expected
 
 
 def test_blocked_names_the_clause_to_drop() -> None:

@@ -17,6 +17,7 @@ from catalog.errors import CatalogError
 from catalog.filters import Clause, compile
 from catalog.growth import grown
 from catalog.items import Catalog
+from catalog.store import VectorStore
 from catalog.update import update
 from tests.catalog.conftest import ROOT, unit
 
@@ -129,6 +130,18 @@ def test_taken_up_in_memory_it_is_what_is_opened(steps: list[Path]) -> None:
     assert everything is not None
     if not isinstance(held.vectors, np.memmap):
         same(grown(held, everything, "x"), now)
+
+
+def test_a_new_index_is_filled_from_a_folder_with_segments(
+    steps: list[Path], tmp_path: Path
+) -> None:
+    for number, step in enumerate(steps):
+        catalog = Catalog.open(step)
+        store = VectorStore.open(catalog, tmp_path / str(number))
+        alive = [i for i, here in zip(catalog.ids, catalog.alive, strict=True) if here]
+        if store._collection is None:  # mapped catalogues are searched without an index
+            continue
+        assert sorted(store._collection.get()["ids"]) == sorted(alive)
 
 
 def test_written_anew_it_is_the_same(

@@ -30,7 +30,13 @@ def server(answer: Answer) -> Iterator[tuple[str, Prompts]]:
             prompts.append(body["messages"][0]["content"])
             choice = {"message": {"content": answer(prompts[-1])}, "finish_reason": "stop"}
             usage = {"prompt_tokens": 100, "completion_tokens": 10}
-            raw = json.dumps({"choices": [choice], "usage": usage}).encode()
+            self._give({"choices": [choice], "usage": usage})
+
+        def do_GET(self) -> None:
+            self._give({"object": "list", "data": [{"id": "a-function", "object": "model"}]})
+
+        def _give(self, answered: dict[str, Any]) -> None:
+            raw = json.dumps(answered).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(raw)))
             self.end_headers()

@@ -73,6 +73,7 @@ def test_unsupported_claims_are_found_and_supported_ones_are_not() -> None:
     assert claims("Desk, pendant or floor?") == []  # options offered claim nothing
     assert claims("Have you a kind in mind? Desk, pendant or floor would be a start.") == []
     assert claims("Do you know Aurora? It is a pendant lamp.", "l1")  # what points at an item does
+    assert claims("Aurora? A pendant lamp.", "l1")  # and what names one
     assert "title 'Borealis'" in claims("I would rather take Borealis.", "l1")[0]
     assert "markup" in claims("Take <i1.title> now.", "l1")[0]
 

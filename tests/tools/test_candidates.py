@@ -8,9 +8,12 @@ import pytest
 import scipy.sparse as sp
 
 from catalog.embed import Embedder
+from catalog.growth import Change, grown
 from catalog.items import Catalog, Domain, Facet
+from catalog.postings import picked
+from tools import feature_index
 from tools.candidates import RANKER, TOP, Candidates, Ranker, RankerError, load_dialogues
-from tools.feature_index import Features
+from tools.feature_index import Features, categories_after, category_matrix
 from tools.features import NAMES, REQUESTS, Dialogues, Leave, Query, Wanted
 
 N = 40
@@ -179,3 +182,36 @@ def test_the_bundled_conversations_are_there(films: Candidates) -> None:
     dialogues, numbers = load_dialogues(films.catalog)
     assert len(numbers) == len(dialogues.vectors) > 2000
     assert dialogues.items.shape[1] == len(films.catalog)
+
+
+def test_of_a_large_catalogue_only_new_rows_categories_are_computed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = checkerboard()
+    before.holders("kind")
+    old = category_matrix(before)
+    df = pl.concat([before.df.head(1)] * 2).with_columns(
+        id=pl.Series(["n0", "n1"]), kind=pl.Series([["odd"], ["even", "odd"]])
+    )
+    change = Change(
+        df,
+        before.vectors[:2],
+        np.array([[9, 9, 9], [9, 9, 8]], dtype=np.uint8),
+        np.zeros(0, dtype=np.int64),
+        np.zeros((0, 384), dtype=np.float32),
+        {name: values[:2] for name, values in before.scales.items()},
+    )
+    after = grown(before, change, "after")
+    monkeypatch.setattr(feature_index, "LARGE", 1)
+    found = categories_after(old, after, np.array([N, N + 1])).toarray()
+    np.testing.assert_array_equal(found[:N], old.toarray())
+    np.testing.assert_allclose(found[N:], category_matrix(after).toarray()[N:])
+    edited = categories_after(old, after, np.array([3, N, N + 1])).toarray()
+    np.testing.assert_array_equal(edited, category_matrix(after).toarray())
+
+
+def test_rows_are_picked_in_the_order_given() -> None:
+    df = pl.concat([pl.DataFrame({"k": [[0], [1, 2]]}), pl.DataFrame({"k": [[3], [], [4]]})])
+    for rows in ([], [4], [1, 2, 3], [3, 0, 1, 4], [0] * 400):
+        at = np.array(rows, dtype=np.int64)
+        assert picked(df, at)["k"].to_list() == [df["k"].to_list()[row] for row in rows]

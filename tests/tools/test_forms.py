@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from catalog.growth import Change, grown
 from catalog.items import Catalog
 from tools import find_title
 from tools.find_title import TitleLinker
@@ -57,3 +58,18 @@ def test_a_large_catalogue_keeps_its_index(tmp_path: Path, monkeypatch: pytest.M
     second = TitleLinker(catalog, tmp_path / "titles.npz")
     for text in ("I loved Inception and Toy Story 2.", "something like eternal sunshine"):
         assert first.link(text) == second.link(text) != []
+    # A start after an update knows the file: only what changed is read.
+    row = 5
+    change = Change(
+        catalog.df[[row]].with_columns(title=pl.lit("Crooked Teapot Rising")),
+        catalog.vectors[[row]],
+        catalog.codes[[row]],
+        np.zeros(0, dtype=np.int64),
+        np.zeros((0, 384), dtype=np.float32),
+        {name: values[[row]] for name, values in catalog.scales.items()},
+    )
+    monkeypatch.setattr(Forms, "of", None)
+    third = TitleLinker(grown(catalog, change, "after"), tmp_path / "titles.npz")
+    assert [one.row for one in third.link("I loved Crooked Teapot Rising.")] == [row]
+    assert row not in [one.row for one in third.link(f"I loved {catalog.df['title'][row]}.")]
+    assert third.link("I loved Inception.") == first.link("I loved Inception.")

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 
+from catalog.growth import Change, grown
 from catalog.items import Catalog
 from tests.agent.lamps import lamps
 from tools.suggest import Suggester, folded, starts
@@ -73,6 +76,35 @@ def test_folding_and_starts() -> None:
 )
 def test_over_the_bundled_films(films: Suggester, typed: str, first: str) -> None:
     assert texts(films, typed)[0] == first
+
+
+def test_a_change_is_looked_up_beside_the_rest() -> None:
+    before = SHOP.catalog
+    new = before.df.head(1).with_columns(
+        pl.lit("new").alias("id"), pl.lit("Zephyrine").alias("title")
+    )
+    new = new.with_columns(maker=pl.lit(["Ada Holm", "Cyra Ashwood"]))
+    edited = before.df[1:2].with_columns(pl.lit("Crooked Glow").alias("title"))
+    df = pl.concat([new.select(before.df.columns), edited]).cast(before.df.schema)
+    rows = [0, 1]
+    change = Change(
+        df,
+        before.vectors[rows],
+        np.array([[250, 250, 250], before.codes[1]], dtype=np.uint8),
+        np.zeros(0, dtype=np.int64),
+        np.zeros((0, before.vectors.shape[1]), dtype=np.float32),
+        {name: values[rows] for name, values in before.scales.items()},
+        (before.ids[2],),
+    )
+    after = SHOP.grown(grown(before, change, "after"))
+    old, gone = before.df["title"][1], before.df["title"][2]
+    assert [s.item_id for s in after.suggest("zeph")] == ["new"]
+    assert texts(after, "crooked") == ["Crooked Glow"] and texts(after, "zefyrine") == ["Zephyrine"]
+    assert old not in texts(after, old) and gone not in texts(after, gone)
+    assert texts(SHOP, old)[0] == old and texts(SHOP, gone)[0] == gone
+    assert texts(after, "ashwood") == ["Cyra Ashwood"]
+    assert texts(after, "ada h") == ["Ada Holm"]
+    assert len(Suggester(after.catalog).suggest("ada h")) == 1
 
 
 def test_never_more_than_asked_for_and_none_twice(films: Suggester) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.evals.served import server
 from tests.postgres import Postgres
-from tests.topology.parts import Chroma, Nginx, Replica
+from tests.topology.parts import Chroma, Gate, Nginx, Replica
 
 
 @pytest.fixture(scope="session")
@@ -22,18 +23,27 @@ def chroma(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chroma]:
 
 
 @pytest.fixture(scope="session")
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture(scope="session")
 def replicas(
-    database: Postgres, chroma: Chroma, tmp_path_factory: pytest.TempPathFactory
+    database: Postgres, chroma: Chroma, gate: Gate, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Replica, Replica]]:
-    """Each with a home of its own: what they share are the database and the index."""
+    """Each with a home of its own: what they share are the database and the index. The first
+    one's replies are written by a server, through ``gate``, the second one's by its own model."""
     shared = {"PARLEY_DATABASE": database.url, "PARLEY_CHROMA_URL": chroma.url}
-    both = [Replica(tmp_path_factory.mktemp(f"home{k}"), **shared) for k in (1, 2)]
-    try:
-        # One after the other: the first one fills the index for both.
-        yield both[0].start().wait(), both[1].start().wait()
-    finally:
-        for replica in both:
-            replica.kill()
+    homes = [tmp_path_factory.mktemp(f"home{k}") for k in (1, 2)]
+    with server(gate) as (url, _):
+        served = {"PARLEY_ENDPOINT_URL": url, "PARLEY_ENDPOINT_MODEL": "a-function"}
+        both = Replica(homes[0], **shared, **served), Replica(homes[1], **shared)
+        try:
+            # One after the other: the first one fills the index for both.
+            yield both[0].start().wait(), both[1].start().wait()
+        finally:
+            for replica in both:
+                replica.kill()
 
 
 @pytest.fixture(scope="session")

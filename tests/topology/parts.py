@@ -10,6 +10,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -40,11 +42,13 @@ class Replica:
         self.printed: list[str] = []
         self._variables = {"PARLEY_PORT": str(self.port), "PARLEY_HOME": str(home), **variables}
         self._process: subprocess.Popen[str] | None = None
+        self._reader = threading.Thread()
         self._ready = threading.Event()
 
     def start(self) -> Self:
         """Start it; ``wait`` waits for it, so that several start at once."""
         self._ready.clear()
+        self.printed.clear()
         self._process = subprocess.Popen(
             [sys.executable, "app.py"],
             cwd=ROOT,
@@ -53,7 +57,8 @@ class Replica:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._reader.start()
         return self
 
     def wait(self) -> Self:
@@ -75,7 +80,41 @@ class Replica:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._reader.join()  # else it would say of the next process that this one is ready
             self._process = None
+
+
+class Gate:
+    """What the first replica's model says; a test can hold it up in the middle of a turn.
+
+    It is the answer of ``tests.evals.served.server``: a turn of that replica waits at a real
+    request to a real server, for as long as the test likes, so what is killed meanwhile is
+    killed in the middle of the turn on a machine of any speed.
+    """
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self._open = threading.Event()
+        self._open.set()
+
+    def __call__(self, prompt: str) -> str:
+        self.asked.set()
+        assert self._open.wait(START_LIMIT_S)
+        return "Here you are."
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Answer nobody until the end of the block."""
+        self._open.clear()
+        self.asked.clear()
+        try:
+            yield
+        finally:
+            self._open.set()
+
+    def wait(self) -> None:
+        """Until a turn stands before the closed gate."""
+        assert self.asked.wait(START_LIMIT_S), "no turn asked the model"
 
 
 class Chroma:

@@ -60,7 +60,11 @@ def test_settings_are_settings_and_addresses_are_services() -> None:
         assert host in SERVICES, host
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert set(re.findall(r"PARLEY_[A-Z_]+", dockerfile)) <= fields
-    for group in re.findall(r"-r (requirements/\w+\.txt)", dockerfile):
+    groups = set(re.findall(r"requirements/\w+\.txt", dockerfile))
+    assert {"requirements/runtime.txt", "requirements/postgres.txt", "requirements/vllm.txt"} < (
+        groups
+    )
+    for group in groups:
         assert (ROOT / group).is_file(), group
     with_password = re.sub(r"\$\{PARLEY_DB_PASSWORD[^}]*\}", "pw", environment["PARLEY_DATABASE"])
     assert Settings.load(database=with_password).database is not None

@@ -7,16 +7,17 @@ code that the replicas use.
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpx
 import pytest
 
 from agent.checkpoints import open_memory
 from agent.graph import build
-from agent.memory import Graph, load
+from agent.memory import Graph, load, thread_config
 from agent.state import DialogueState
 from tests.postgres import Postgres
-from tests.topology.parts import Browser, Chroma, Nginx, Replica
+from tests.topology.parts import Browser, Chroma, Gate, Nginx, Replica
 
 pytestmark = [pytest.mark.slow, pytest.mark.topology, pytest.mark.timeout(900)]
 ANN, BOB = "a" * 32, "b" * 32
@@ -89,38 +90,40 @@ def test_both_replicas_at_once_mix_nothing(replicas: Pair, graph: Graph, ann: Br
 
 
 def test_a_replica_killed_in_the_middle_of_a_turn(
-    replicas: Pair, nginx: Nginx, graph: Graph, ann: Browser
+    replicas: Pair, nginx: Nginx, graph: Graph, gate: Gate, ann: Browser
 ) -> None:
     first = replicas[0]
     thread = "3" * 32
     ann.turn(first.url, thread, "a funny film")
     body = {"thread": thread, "kind": "say", "text": "something older"}
     try:
-        with ann.client.stream("POST", f"{first.url}/parley/turn", json=body) as answer:
-            for line in answer.iter_lines():
-                if json.loads(line)["kind"] in ("slate", "sentence"):
-                    first.kill()
-                    break
-        state = load(graph, thread)
-        assert [t.text for t in state.turns if t.role == "user"][-1] == "something older"
-        # On a slow machine the news may come late, and the answer be whole before the kill.
-        cut_off = state.turns[-1].role == "user"
+        with gate.held(), ann.client.stream("POST", f"{first.url}/parley/turn", json=body) as turn:
+            kinds = (json.loads(line)["kind"] for line in turn.iter_lines())
+            assert next(kinds) == "begin" and next(kinds) == "slate"
+            gate.wait()
+            first.kill()
+            with pytest.raises(httpx.TransportError):
+                list(kinds)
+        assert graph.get_state(thread_config(thread)).next == ("respond",)
+        last = load(graph, thread).turns[-1]
+        assert (last.role, last.text) == ("user", "something older")
         # The same address goes on; whoever opens the conversation there has it finished.
         query = {"thread": thread}
         opened = ann.client.get(f"{nginx.url}/parley/conversation", params=query)
-        assert opened.json()["running"] is cut_off
+        assert opened.json()["running"]
         followed = ann.client.get(f"{nginx.url}/parley/follow", params=query)
+        # Read to its end where it still runs; 204 where it was quicker than this request.
         assert followed.status_code in (200, 204)
+        assert said(load(graph, thread)) == ["a funny film", "something older"]
         ann.turn(nginx.url, thread, "thanks")
-        assert said(load(graph, thread)) == ["a funny film", "something older", "thanks"]
     finally:
         first.start().wait()
     ann.turn(first.url, thread, "and another one")
-    assert said(load(graph, thread))[2:] == ["thanks", "and another one"]
+    assert said(load(graph, thread))[1:] == ["something older", "thanks", "and another one"]
 
 
 def test_the_database_restarts_in_the_middle(
-    database: Postgres, replicas: Pair, nginx: Nginx, graph: Graph, ann: Browser
+    database: Postgres, replicas: Pair, nginx: Nginx, graph: Graph, gate: Gate, ann: Browser
 ) -> None:
     thread = "4" * 32
     ann.turn(replicas[0].url, thread, "a film about chess")
@@ -130,23 +133,23 @@ def test_the_database_restarts_in_the_middle(
     for replica, message in zip(replicas, ("after 1980", "funnier"), strict=True):
         assert ann.turn(replica.url, thread, message)[-1]["kind"] == "done"
     body = {"thread": thread, "kind": "say", "text": "older ones"}
-    last: dict[str, object] = {}
-    with ann.client.stream("POST", f"{replicas[0].url}/parley/turn", json=body) as answer:
-        for line in answer.iter_lines():
-            last = json.loads(line)
-            if last["kind"] in ("slate", "sentence") and database.running:
-                database.kill()
-    assert last["kind"] == "failed" and "does not answer" in str(last["html"])
-    database.start()
+    with ExitStack() as closing:
+        with gate.held():
+            asked = ann.client.stream("POST", f"{replicas[0].url}/parley/turn", json=body)
+            turn = closing.enter_context(asked)
+            gate.wait()
+            database.kill()
+            answer = httpx.get(f"{replicas[1].url}/health", timeout=30)
+            assert answer.status_code == 503 and not answer.json()["parts"]["database"]["ok"]
+            database.start()
+        # The database is back, but the turn's own connection to it, and its lock, are not.
+        *_, last = (json.loads(line) for line in turn.iter_lines())
+    assert last["kind"] == "failed" and "does not answer" in last["html"]
     assert ann.turn(replicas[1].url, thread, kind="resume")[-1]["kind"] == "done"
-    assert said(load(graph, thread)) == [
-        "a film about chess",
-        "after 1980",
-        "funnier",
-        "older ones",
-    ]
+    messages = ["a film about chess", "after 1980", "funnier", "older ones"]
+    assert said(load(graph, thread)) == messages
     ann.turn(nginx.url, thread, "thanks")
-    assert said(load(graph, thread))[-1] == "thanks"
+    assert said(load(graph, thread)) == [*messages, "thanks"]
 
 
 def test_nginx_gives_the_page_and_every_piece_as_it_comes(nginx: Nginx, ann: Browser) -> None:
