@@ -179,7 +179,7 @@ def main(
     cache: Annotated[Path | None, typer.Option(help="file of vectors already computed")] = None,
     threads: Annotated[int, typer.Option(help="threads of the encoder")] = 1,
     ray: Annotated[
-        str | None, typer.Option(help="embed on a Ray cluster: local, auto or ray://HOST:10001")
+        str | None, typer.Option(help="embed on a Ray cluster: local, auto or HOST:6379")
     ] = None,
     ray_workers: Annotated[int, typer.Option(min=1, help="encoders on that cluster")] = 2,
     encoder: Annotated[

@@ -1,6 +1,6 @@
 """Embed a catalogue's texts on a Ray cluster: fills the cache that a build then reads from.
 
-    python -m catalog.build items.parquet --out DIR --ray ray://head:10001 --ray-workers 16
+    python -m catalog.build items.parquet --out DIR --ray auto --ray-workers 16
 
 A build that is killed goes on where it stopped, with Ray or without: each chunk of vectors is on
 disk before the next is taken, and a text that the cache holds is embedded by nobody.

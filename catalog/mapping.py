@@ -1,6 +1,6 @@
 """The same work over many inputs, spread over a Ray cluster: the batch jobs' ``--ray``.
 
-    with cluster("local", workers=2):                       # or "ray://head:10001", "auto"
+    with cluster("local", workers=2):                       # or "auto", "HOST:6379"
         for place, result in spread(Work, arguments, inputs, workers=2):
             write(place, result)
 
@@ -42,8 +42,14 @@ def cluster(address: str, workers: int) -> Iterator[None]:
     """Connect to a cluster, or start one on this machine (``local``) and end it afterwards.
 
     Raises:
-        MappingError: Ray is not installed, or nothing answers at the address.
+        MappingError: Ray is not installed, the address is one of a client outside the cluster
+            (Ray Data cannot stream to it), or nothing answers there.
     """
+    if address.startswith("ray://"):
+        raise MappingError(
+            f"{address!r} is for a client outside the cluster, which cannot stream results: start "
+            "the job on a machine of the cluster, with --ray auto or --ray HOST:6379."
+        )
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would call home
     # Ray would hide the GPUs from a worker that asked for none of them, and warns that it does.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -77,8 +83,7 @@ def cluster(address: str, workers: int) -> Iterator[None]:
                 continue
             raise MappingError(
                 f"No Ray cluster can be used at {address!r} ({' '.join(str(error).split())[:200]}):"
-                " write --ray local, --ray auto on a machine of the cluster, or --ray "
-                "ray://HOST:10001."
+                " write --ray local, or --ray auto on a machine of the cluster."
             ) from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
@@ -109,7 +114,7 @@ def spread(
     data = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
         worker,
         fn_constructor_args=(work, arguments),
-        concurrency=min(workers, len(rows)),
+        compute=ray.data.ActorPoolStrategy(size=min(workers, len(rows))),
         num_cpus=1,
         max_restarts=TRIES,
         max_task_retries=TRIES,

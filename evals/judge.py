@@ -226,7 +226,7 @@ def main(
     price_out: Annotated[float, typer.Option(help="Price of a million written tokens.")] = 0.0,
     allow_bad: Annotated[bool, typer.Option(help="Leave malformed lines out.")] = False,
     ray: Annotated[
-        str | None, typer.Option(help="Judge on a Ray cluster: local, auto or ray://HOST:10001.")
+        str | None, typer.Option(help="Judge on a Ray cluster: local, auto or HOST:6379.")
     ] = None,
 ) -> None:
     """Score dialogues by rubrics, or compare two files of them."""

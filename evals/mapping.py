@@ -1,7 +1,7 @@
 """What a worker of a Ray cluster does in the batch jobs of evals: plays dialogues, or judges them.
 
-    python -m evals.simulate --n 10000 --ray ray://head:10001 --workers 32 --out dialogues.jsonl
-    python -m evals.judge dialogues.jsonl --ray ray://head:10001 --workers 8 --cache verdicts
+    python -m evals.simulate --n 10000 --ray auto --workers 32 --out dialogues.jsonl
+    python -m evals.judge dialogues.jsonl --ray auto --workers 8 --cache verdicts
 
 ``--workers`` is the number of processes over the whole cluster. Each opens its own agent or judge
 with the settings of whoever started the job, so a model's server that they ask (PARLEY_TALKER) has

@@ -294,7 +294,7 @@ def main(
     ] = None,
     catalog: Annotated[Path | None, typer.Option(help="A built catalogue's folder.")] = None,
     ray: Annotated[
-        str | None, typer.Option(help="Play on a Ray cluster: local, auto or ray://HOST:10001.")
+        str | None, typer.Option(help="Play on a Ray cluster: local, auto or HOST:6379.")
     ] = None,
 ) -> None:
     """Simulate conversations and write them down."""

@@ -74,3 +74,8 @@ def test_a_cluster_that_is_not_there_is_said() -> None:
         cluster("nonsense", workers=1),
     ):
         pass
+    with (
+        pytest.raises(MappingError, match="is for a client outside the cluster"),
+        cluster("ray://head:10001", workers=1),
+    ):
+        pass
