@@ -4,10 +4,13 @@ A turn takes the parts once, at its beginning, so one in flight keeps the old ca
 the next has the new one. What cannot be used is reported once and changes nothing.
 """
 
+import gc
 import logging
 import threading
 import weakref
 from collections.abc import Callable
+
+import numpy as np
 
 from agent.graph import Parts
 from catalog.errors import ParleyError
@@ -50,7 +53,11 @@ class InUse:
             self.parts = fresh
             catalog = fresh.catalog
             log.info("now over %s items, catalogue %s", len(catalog), catalog.fingerprint)
-            return True
+        if isinstance(catalog.vectors, np.memmap):
+            # The old catalogue is held by cycles only; at a million items, waiting for Python
+            # to notice keeps several of them, each with gigabytes mapped.
+            gc.collect()
+        return True
 
     def close(self) -> None:
         self._closed.set()
