@@ -7,6 +7,7 @@ the next has the new one. What cannot be used is reported once and changes nothi
 import gc
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable
 
@@ -17,6 +18,7 @@ from catalog.errors import ParleyError
 
 #: The parts over a rebuilt catalogue, or None while nothing has changed.
 Renew = Callable[[Parts], Parts | None]
+MANY, PAUSE_S = 4, 5.0
 log = logging.getLogger(__name__)
 
 
@@ -30,6 +32,7 @@ class InUse:
         self._renew = renew
         self._one = threading.Lock()
         self._complaint = ""
+        self._replaced, self._at = 0, 0.0  # large catalogues not freed yet, when the last came
         self._closed = threading.Event()
         if renew is not None and watch_seconds > 0:
             watch = (weakref.ref(self), watch_seconds, self._closed)
@@ -49,15 +52,24 @@ class InUse:
                 return False
             self._complaint = ""
             if fresh is None:
+                self._tidy()
                 return False
             self.parts = fresh
             catalog = fresh.catalog
             log.info("now over %s items, catalogue %s", len(catalog), catalog.fingerprint)
-        if isinstance(catalog.vectors, np.memmap):
-            # The old catalogue is held by cycles only; at a million items, waiting for Python
-            # to notice keeps several of them, each with gigabytes mapped.
+            if isinstance(catalog.vectors, np.memmap):
+                self._replaced, self._at = self._replaced + 1, time.monotonic()
+            return True
+
+    def _tidy(self) -> None:
+        """Free large catalogues that were replaced, when changes pause or many are left.
+
+        They are held by cycles only: at a million items, waiting for Python to notice keeps
+        several, each with gigabytes mapped; looking for them takes part of a second.
+        """
+        if self._replaced > MANY or (self._replaced and time.monotonic() - self._at > PAUSE_S):
+            self._replaced = 0
             gc.collect()
-        return True
 
     def close(self) -> None:
         self._closed.set()
