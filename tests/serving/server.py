@@ -59,10 +59,11 @@ class Served:
 
     def _follow(self, process: "subprocess.Popen[str]", healthy: threading.Event) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            self.lines.append(line.rstrip())
-            if line.startswith("Healthy:"):
-                healthy.set()
+        with process.stdout:
+            for line in process.stdout:
+                self.lines.append(line.rstrip())
+                if line.startswith("Healthy:"):
+                    healthy.set()
 
     def vllm(self) -> list[int]:
         """Process ids of the vLLM that agent.serve started: its session, and nothing else."""

@@ -24,7 +24,14 @@ from tests.serving.server import Served
 from tests.serving.test_slates import case, rows_in
 from tools.small_model import LoadedModel
 
-pytestmark = pytest.mark.serving
+pytestmark = [
+    pytest.mark.serving,
+    # An agent keeps its connections to servers for as long as the process lives.
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+    ),
+]
 
 
 def slate(client: httpx.Client, model: str, prompt: list[int], **sent: Any) -> dict[str, Any]:
