@@ -10,7 +10,7 @@ ends whichever of them runs.
 """
 
 import uuid
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -59,7 +59,9 @@ class Agent:
         *,
         renew: Renew | None = None,
         watch_seconds: float = 0.0,
+        closing: Callable[[], None] | None = None,
     ) -> None:
+        self._closing = closing
         self._in_use = InUse(parts, renew, watch_seconds)
         self.memory = open_memory(database)
         self.history = History(self.memory.store)
@@ -83,14 +85,17 @@ class Agent:
             database_of(settings),
             renew=assembly.renew,
             watch_seconds=settings.watch_seconds,
+            closing=assembly.close,
         )
         if settings.retention_days is not None:
             agent.keeping.expire_daily(settings.retention_days)
         return agent
 
     def close(self) -> None:
-        """Stop watching the catalogue and let go of the conversations' database."""
+        """Stop watching the catalogue, let go of the database and of models' servers."""
         self._in_use.close()
+        if self._closing is not None:
+            self._closing()
         self.keeping.close()
         self.memory.close()
 
@@ -369,6 +374,10 @@ class Agent:
             for _ in self._run(thread, running, None):
                 pass
             self._noted(thread)
+            return
+        state = load(self.graph, thread)
+        if state.turns and not self.history.knows(thread, state):
+            self._noted(thread)  # killed between a turn's end and its entry in the list
 
     def _begun(self, thread: str, running: Running) -> DialogueState:
         """The state of a thread whose last turn is about to be replaced: it need not be whole,

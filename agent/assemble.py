@@ -11,6 +11,9 @@ from agent.ab import Arms, parsed
 from agent.budget import Budget
 from agent.encoder import Encoder
 from agent.engines import roles
+from agent.engines.endpoint import EndpointLLM
+from agent.engines.http import Endpoint
+from agent.engines.slates import HttpSlates
 from agent.graph import Parts
 from agent.opening import Place, Shelf
 from agent.reader import Reader
@@ -60,6 +63,7 @@ class Assembly:
         self.loaded = load_small(settings.model)
         self.talker = roles.talker(settings, self.loaded)
         self.reader = roles.reader(settings)
+        self._connections: list[Endpoint] = []  # of engines at servers, to close in the end
         # By folder: a model that orders slates, and the catalogue whose codes its rows stand for.
         self._ordering: dict[Path, tuple[LoadedModel, Catalog | None]] = {
             settings.model: (self.loaded, None)
@@ -82,6 +86,12 @@ class Assembly:
         shelf = self._place.renewed()
         return None if shelf is None else self._over(shelf)
 
+    def close(self) -> None:
+        """Close the connections to models' servers."""
+        for one in (self.talker.llm, self.reader, *self._connections):
+            if isinstance(one, EndpointLLM | Endpoint):
+                one.close()
+
     def _over(self, shelf: Shelf) -> Parts:
         """The models at work over one catalogue."""
         settings, catalog, linker, encoder = (
@@ -100,10 +110,13 @@ class Assembly:
 
         def recommending(folder: Path) -> Recommender:
             loaded = self._slates(catalog, folder)
+            engine = roles.slate_engine(settings, loaded, catalog)
+            if isinstance(engine, HttpSlates):
+                self._connections.append(engine.endpoint)
             made = Recommender(
                 catalog,
                 candidates=shelf.candidates,
-                engine=roles.slate_engine(settings, loaded, catalog),
+                engine=engine,
                 loaded=loaded,
                 store=shelf.store,
                 embedder=self.embedder,

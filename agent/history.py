@@ -55,6 +55,11 @@ class History:
     def owns(self, user: str, thread: str) -> bool:
         return self.store.get(_place(user), thread) is not None
 
+    def knows(self, thread: str, state: DialogueState) -> bool:
+        """Does the list have this conversation with all its messages?"""
+        entry = self.store.get(_place(state.user), thread)
+        return entry is not None and entry.value["messages"] == len(state.turns)
+
     def conversations(self, user: str) -> list[Conversation]:
         """This person's, newest first."""
         place = _place(user)
