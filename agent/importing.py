@@ -141,6 +141,7 @@ def letterboxd(data: bytes, name: str) -> tuple[list[Entry], int]:
             if sum(info.file_size for info in found) > MOST_UNPACKED:
                 raise AgentError(f"{name} unpacks to more than {MOST_UNPACKED // 10**6} MB.")
             tables = [table(packed.read(info), Path(info.filename).name) for info in found]
+    # zipfile's own: NotImplementedError for an unknown compression, RuntimeError for a password
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise AgentError(f"{name} cannot be unpacked ({error}): export it again.") from error
     if not tables:

@@ -20,7 +20,7 @@ from torch import Tensor
 from trl import GRPOTrainer
 
 from training import rewards
-from training.rank_grpo import RankGRPOConfig
+from training.rank_grpo import RankGRPOConfig, RankGRPOError
 from training.rank_loss import Clip, Rollouts, policy_loss
 from training.slate_segments import Segments, Title, parse_title, segment_text
 
@@ -194,4 +194,4 @@ class TextRankGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # TRL ships no ty
 
 def _dcg(prompts: Any, completions: Any, **kwargs: Any) -> list[float]:
     """Names the reward in TRL's log; ``_calculate_rewards`` computes it."""
-    raise NotImplementedError("The DCG reward is computed by TextRankGRPOTrainer itself.")
+    raise RankGRPOError("The DCG reward is computed by TextRankGRPOTrainer itself.")
